@@ -1,0 +1,225 @@
+"""The imports of a domain: numbered densely, one at a time, each known well enough that anybody can finish it (DESIGN §2).
+
+A registration is written once and never changed; what becomes of it stands in the `state` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from headrace.errors import TransientError, UnsupportedFormatError
+from headrace.import_plan import ImportPlan
+from headrace.outcomes import Outcomes
+from profile_store import keys
+from profile_store.durability import barrier, partition_marks
+from profile_store.store import Store, text, translated
+
+REGISTRATION_FORMAT = 1
+LEASE_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The object version that an import reads, and the pinned copy if one was made. `last_modified`: ISO 8601, UTC."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    size: int
+    last_modified: str
+    pinned_key: str | None = None
+    pinned_etag: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """The file's identity (SPEC I10)."""
+        return json.dumps([self.bucket, self.key, self.version_id, self.etag, self.size])
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One number of the sequence. `kind`: `import`, or `schema` for a change of the domain's schema (then `source` and `plan` are None)."""
+
+    domain: str
+    import_seq: int
+    kind: Literal["import", "schema"]
+    connection: str
+    goal: str
+    run_id: str
+    source: Source | None
+    plan: ImportPlan | None
+    configuration: str = ""
+    schema_version: int = 0
+
+    @property
+    def needed_plan(self) -> ImportPlan:
+        if self.plan is None:
+            raise ValueError(f"import {self.import_seq} of {self.domain} is a change of schema and reads no rows")
+        return self.plan
+
+    @property
+    def needed_source(self) -> Source:
+        if self.source is None:
+            raise ValueError(f"import {self.import_seq} of {self.domain} is a change of schema and has no file")
+        return self.source
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "format": REGISTRATION_FORMAT,
+                "kind": self.kind,
+                "connection": self.connection,
+                "goal": self.goal,
+                "run_id": self.run_id,
+                "configuration": self.configuration,
+                "schema_version": self.schema_version,
+                "source": None if self.source is None else {name: getattr(self.source, name) for name in Source.__slots__},
+                "plan": None if self.plan is None else self.plan.model_dump(mode="json"),
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, domain: str, import_seq: int, document: str) -> Registration:
+        data = json.loads(document)
+        if data["format"] > REGISTRATION_FORMAT:
+            raise UnsupportedFormatError(
+                f"Import {import_seq} of domain {domain} was registered in format {data['format']}; this release reads {REGISTRATION_FORMAT}.",
+                hint="Upgrade this process.",
+            )
+        return cls(
+            domain,
+            import_seq,
+            data["kind"],
+            data["connection"],
+            data["goal"],
+            data["run_id"],
+            None if data["source"] is None else Source(**data["source"]),
+            None if data["plan"] is None else ImportPlan.model_validate(data["plan"]),
+            data["configuration"],
+            data["schema_version"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where an import stands: outcomes counted so far, and the last batch applied in each partition (-1: none)."""
+
+    outcomes: Outcomes
+    fences: tuple[int, ...]
+
+
+class SchemaMovedError(TransientError):
+    """The domain's schema changed between planning and registering: plan again."""
+
+    code = "SCHEMA_MOVED"
+
+
+def register(store: Store, registration: Registration, identity: str, new_schema: str = "") -> tuple[int, bool]:
+    """The import's number, and whether it is new: the same work, while it is open, keeps its number. Durable before it returns.
+
+    Raises SchemaMovedError.
+    """
+    domain = registration.domain
+    reply = store.run_script(
+        "register",
+        [keys.sequence(domain), keys.open_imports(domain), keys.schema(domain)],
+        [identity, registration.as_json(), "" if new_schema else registration.schema_version, keys.registration(domain, 0)[:-1], new_schema],
+    )
+    if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
+        raise SchemaMovedError(f"The schema of domain {domain} changed while an import was planned.", hint="It is planned again.")
+    barrier(store, [keys.mark(domain)])
+    return int(reply[0]), bool(reply[1])
+
+
+def load(store: Store, domain: str, import_seq: int) -> Registration | None:
+    with translated("reading an import's registration"):
+        document = store.client.get(keys.registration(domain, import_seq))
+    return None if document is None else Registration.from_json(domain, import_seq, text(document))
+
+
+def domain_floor(store: Store, domain: str) -> int:
+    """The last import of the domain that is over; the next one has its turn."""
+    with translated("reading the domain's floor"):
+        return int(store.client.get(keys.floor(domain)) or 0)
+
+
+def take_lease(store: Store, domain: str, import_seq: int, owner: str) -> bool:
+    """Whether `owner` drives this import now. A lease saves work, it does not guard the data: two drivers at once are harmless."""
+    key = keys.lease(domain, import_seq)
+    with translated("taking an import's lease"):
+        if store.client.set(key, owner, nx=True, ex=LEASE_SECONDS):
+            return True
+        if text(store.client.get(key)) != owner:
+            return False
+        store.client.expire(key, LEASE_SECONDS)
+    return True
+
+
+def drop_lease(store: Store, domain: str, import_seq: int) -> None:
+    with translated("dropping an import's lease"):
+        store.client.delete(keys.lease(domain, import_seq))
+
+
+def fresh_owner() -> str:
+    return secrets.token_hex(8)
+
+
+def progress(store: Store, domain: str, partitions: int, import_seq: int) -> Progress:
+    """What has been counted. Not durable by itself: call `barrier` afterwards before believing it."""
+    outcomes, fences = Outcomes(), []
+    for partition in range(partitions):
+        tally_key = keys.tally(domain, partition, import_seq)
+        with store.on_node_of(tally_key, "reading counts") as node:
+            pipe = node.pipeline(transaction=True)
+            pipe.hgetall(tally_key)
+            pipe.hget(keys.fence(domain, partition), f"import:{import_seq}")
+            counts, fence = pipe.execute()
+        outcomes += Outcomes(**{text(name): int(value) for name, value in counts.items()})
+        fences.append(-1 if fence is None else int(fence))
+    return Progress(outcomes, tuple(fences))
+
+
+def raise_floors(store: Store, domain: str, partitions: int, import_seq: int, schema_version: str = "") -> None:
+    """Refuse this import's messages from here on, in every partition; durable before it returns."""
+    for partition in range(partitions):
+        store.run_script("raise_floor", [keys.meta(domain, partition)], [import_seq, schema_version])
+    barrier(store, partition_marks(domain, range(partitions)))
+
+
+def drop_import(store: Store, domain: str, partitions: int, import_seq: int) -> None:
+    for partition in range(partitions):
+        store.run_script(
+            "drop_import",
+            [
+                keys.meta(domain, partition),
+                keys.fence(domain, partition),
+                keys.tally(domain, partition, import_seq),
+                keys.rejects(domain, partition, import_seq),
+            ],
+            [import_seq],
+        )
+
+
+def end(store: Store, registration: Registration, identity: str) -> None:
+    """Give the turn to the next import: the last step, when results are recorded and what the partitions kept is dropped."""
+    domain, import_seq = registration.domain, registration.import_seq
+    with store.on_node_of(keys.floor(domain), "ending an import") as node:
+        pipe = node.pipeline(transaction=True)
+        pipe.hdel(keys.open_imports(domain), identity)
+        pipe.set(keys.floor(domain), import_seq)
+        pipe.delete(keys.lease(domain, import_seq))
+        pipe.execute()
+    barrier(store, [keys.mark(domain)])
+
+
+def read_rejects(store: Store, domain: str, partition: int, import_seq: int) -> list[bytes]:
+    """The reject payloads of one partition, in commit order."""
+    key = keys.rejects(domain, partition, import_seq)
+    with store.on_node_of(key, "reading rejects") as node:
+        found: Any = node.lrange(key, 0, -1)
+    return list(found)
