@@ -1,0 +1,184 @@
+"""What a run did, for people: the texts of its artifacts. No cell values, no secrets: names, counts, codes and places only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.outcomes import Outcomes, Reason
+
+REJECTS_SHOWN = 100
+"""In the table artifact of a run; the rejects file has all."""
+
+
+@dataclass(frozen=True)
+class ImportedFile:
+    """A file that this run imported to its end.
+
+    `seconds`: from its turn to its last durable outcome; `reasons`: rejected rows and cells by code; `rejects`: s3:// of the rejects file.
+    """
+
+    location: str
+    outcomes: Outcomes
+    seconds: float
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    rejects: str | None = None
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.outcomes.rows / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class FailedFile:
+    """A file whose import failed; `why` says what to do. `outcomes`: what was applied before, on record."""
+
+    location: str
+    why: str
+    outcomes: Outcomes = field(default_factory=Outcomes)
+
+
+@dataclass(frozen=True)
+class LeftFile:
+    """A file that matches and was left alone, with the ledger's reason."""
+
+    location: str
+    why: str
+
+
+@dataclass(frozen=True)
+class GoalReport:
+    goal: str
+    domain: str
+    imported: tuple[ImportedFile, ...] = ()
+    failed: tuple[FailedFile, ...] = ()
+    left: tuple[LeftFile, ...] = ()
+    stopped: str = ""
+    """Why the goal as a whole could not go on (its bucket can't be listed, …)."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    connection: str
+    goals: tuple[GoalReport, ...]
+
+    @property
+    def imported(self) -> list[ImportedFile]:
+        return [file for goal in self.goals for file in goal.imported]
+
+    @property
+    def failed(self) -> list[FailedFile]:
+        return [file for goal in self.goals for file in goal.failed]
+
+    @property
+    def left(self) -> list[LeftFile]:
+        return [file for goal in self.goals for file in goal.left]
+
+    @property
+    def stopped(self) -> list[GoalReport]:
+        return [goal for goal in self.goals if goal.stopped]
+
+    @property
+    def succeeded(self) -> bool:
+        return not self.failed and not self.stopped
+
+
+def headline(report: RunReport) -> str:
+    """One line: the state message of the run and the title of its summary."""
+    if not report.succeeded:
+        problems = [f"{file.location}: {file.why}" for file in report.failed]
+        problems += [f"goal {goal.goal}: {goal.stopped}" for goal in report.stopped]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return f"{len(report.imported)} of {_files(len(report.imported) + len(report.failed))} imported. {problems[0]}{more}"
+    if not report.imported:
+        return (
+            f"Nothing to do: {_files(len(report.left))} found, none new or changed." if report.left else "Nothing to do: no file matches."
+        )
+    outcomes = total(file.outcomes for file in report.imported)
+    return f"{_files(len(report.imported))} imported, {outcomes.rows:,} rows, {outcomes.rejected:,} of them rejected."
+
+
+def summary_markdown(report: RunReport) -> str:
+    parts = [f"# {_text(report.connection)}: {_text(headline(report))}"]
+    for goal in report.goals:
+        parts += _goal_parts(goal)
+    return "\n\n".join(parts) + "\n"
+
+
+def left_table(report: RunReport) -> list[dict[str, Any]]:
+    """For a run that found nothing to do: each file, and what the ledger says about it."""
+    return [{"file": file.location, "the ledger says": file.why} for file in report.left]
+
+
+def total(outcomes: Iterable[Outcomes]) -> Outcomes:
+    return sum(outcomes, start=Outcomes())
+
+
+def _goal_parts(goal: GoalReport) -> list[str]:
+    parts = [f"## Goal {_code(goal.goal)}, domain {_code(goal.domain)}"]
+    if goal.stopped:
+        parts.append(f"**Stopped.** {_text(goal.stopped)}")
+    if goal.imported:
+        parts.append(_outcomes_table(goal.imported))
+    rejecting = [file for file in goal.imported if file.reasons]
+    if rejecting:
+        parts += ["### Rejected", _reasons_table(rejecting)]
+        parts += [f"All of them, with the raw rows: {_code(file.rejects)}" for file in rejecting if file.rejects]
+    if goal.failed:
+        parts += [
+            "### Failed",
+            _table(("File", "Rows applied", "Why"), [(_code(f.location), f"{f.outcomes.rows:,}", _text(f.why)) for f in goal.failed]),
+        ]
+    if goal.left:
+        parts += ["### Left alone", _table(("File", "The ledger says"), [(_code(f.location), _text(f.why)) for f in goal.left])]
+    return parts
+
+
+def _outcomes_table(files: Sequence[ImportedFile]) -> str:
+    rows = [_outcomes_row(_code(file.location), file.outcomes, file.rows_per_second) for file in files]
+    if len(files) > 1:
+        outcomes, seconds = total(file.outcomes for file in files), sum(file.seconds for file in files)
+        rows.append(_outcomes_row("all", outcomes, outcomes.rows / seconds if seconds > 0 else 0.0))
+    return _table(("File", "Rows", "Created", "Updated", "Unchanged", "Skipped", "Rejected", "Rows/s"), rows)
+
+
+def _outcomes_row(name: str, outcomes: Outcomes, rate: float) -> tuple[str, ...]:
+    counts = (outcomes.rows, outcomes.created, outcomes.updated, outcomes.unchanged, outcomes.skipped, outcomes.rejected, round(rate))
+    return (name, *(f"{count:,}" for count in counts))
+
+
+def _reasons_table(files: Sequence[ImportedFile]) -> str:
+    rows = [
+        (_code(file.location), f"{count:,}", _code(code), _text(_meaning(code)))
+        for file in files
+        for code, count in sorted(file.reasons.items(), key=lambda reason: (-reason[1], reason[0]))
+    ]
+    return _table(("File", "Count", "Code", "Meaning"), rows)
+
+
+def _meaning(code: str) -> str:
+    return Reason(code).message if code in Reason.__members__ else ""
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of numbers stand to the right."""
+    right = [bool(rows) and all(row[column].replace(",", "").isdigit() for row in rows) for column in range(len(header))]
+    rule = ["--:" if is_right else ":--" for is_right in right]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"
+
+
+def _code(text: str | None) -> str:
+    """Object keys may hold anything: nothing of it may end the cell or the code."""
+    plain = (text or "").replace("`", "'").replace("|", "¦")
+    return f"`{''.join(character if character.isprintable() else '?' for character in plain)}`"
+
+
+def _text(text: str) -> str:
+    """On one line, and nothing in it is markup."""
+    line = " ".join(text.split())
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in line)

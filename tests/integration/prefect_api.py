@@ -1,0 +1,94 @@
+"""A Prefect server as a client sees it: its REST API, and our own code in processes that are pointed at it.
+
+In processes, since Prefect reads its settings once, when it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.polling import eventually
+
+PROJECT = Path(__file__).resolve().parents[2]
+FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+@dataclass(frozen=True)
+class PrefectApi:
+    """`environment`: what programs need to use this server."""
+
+    url: str
+    environment: Mapping[str, str]
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        response = httpx.request(method, f"{self.url}{path}", json=body, timeout=30, trust_env=False)
+        response.raise_for_status()
+        return response.json() if response.content else None
+
+    def get(self, path: str) -> Any:
+        return self.request("GET", path)
+
+    def post(self, path: str, **body: Any) -> Any:
+        return self.request("POST", path, body)
+
+    def patch(self, path: str, **body: Any) -> None:
+        self.request("PATCH", path, body)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"/deployments/name/{name}")
+        return found
+
+    def start(self, deployment: str, **parameters: str) -> str:
+        """The new flow run's id."""
+        run = self.post(f"/deployments/{self.deployment(deployment)['id']}/create_flow_run", parameters=parameters)
+        return str(run["id"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"/flow_runs/{run_id}")
+        return found
+
+    def finished(self, run_id: str, *, within: float) -> dict[str, Any]:
+        """The run, when it has ended in whatever way."""
+        return eventually(
+            lambda: found if (found := self.run(run_id))["state_type"] in FINAL_STATES else None,
+            within=within,
+            what=f"flow run {run_id} ends",
+        )
+
+    def artifacts(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """By key. Those of the run and of its tasks."""
+        found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [run_id]}})
+        return {artifact["key"]: artifact for artifact in found}
+
+    def logs(self, run_id: str) -> str:
+        found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [run_id]}}, sort="TIMESTAMP_ASC")
+        return "\n".join(line["message"] for line in found)
+
+    def program(self, code: str) -> subprocess.Popen[str]:
+        """A Python process of our own code; `finish` it."""
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=PROJECT,
+            env={**{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}, **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def finish(program: subprocess.Popen[str], *, within: float = 120) -> str:
+    """What it printed; an assertion with its errors when it failed."""
+    try:
+        out, errors = program.communicate(timeout=within)
+    finally:
+        program.kill()
+    assert program.returncode == 0, errors[-4000:]
+    return out
