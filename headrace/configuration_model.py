@@ -6,6 +6,7 @@ problems as there are, each with its path below the model; `headrace.problems` p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -55,6 +56,9 @@ def refuse(problems: Iterable[Problem]) -> None:
         raise RuleViolationError(found)
 
 
+_PLAIN_KEY = re.compile(r"[a-z_]{1,64}")
+
+
 def dotted(path: Path) -> str:
     """`goals[0].mappings[2].rule`. A very long key is not repeated: it may be a secret that was pasted in the wrong place."""
     text = ""
@@ -62,7 +66,7 @@ def dotted(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += ("." if text else "") + shown(part, limit=32)
+            text += ("." if text else "") + (part if _PLAIN_KEY.fullmatch(part) else shown(part, limit=32))
     return text
 
 

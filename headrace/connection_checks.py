@@ -8,7 +8,7 @@ from collections.abc import Mapping as Lookup
 from headrace.address import PROFILE_IDENTIFIER
 from headrace.configuration_model import Path, Problem, shown
 from headrace.connections import Connection
-from headrace.domains import Domain, Property
+from headrace.domains import BUILT_IN, Domain, Property
 from headrace.exports import PropertyColumn
 from headrace.goals import ExportProfilesGoal, Goal, ImportGoal, ImportGroupsGoal
 from headrace.mappings import Link, Mapping
@@ -77,14 +77,18 @@ def _domain_of(goal: Goal, domains: Lookup[str, Domain]) -> tuple[Domain | None,
     return group, []
 
 
+def created_property(mapping: Mapping, goal: ImportGoal) -> Property:
+    """What a mapping to a property that the domain does not have creates (SPEC M9): a built-in one, or of the mapping's type, or text."""
+    if not isinstance(goal, ImportGroupsGoal):
+        for one in BUILT_IN:
+            if one.name == mapping.property:
+                return one
+    return Property(name=mapping.property, type=mapping.type or "text", multiple=bool(mapping.multiple))
+
+
 def _created_by(goal: ImportGoal, domain: Domain) -> list[Property]:
-    """Properties the domain does not have itself: of the mapping's type, or text; built-in ones as they are."""
     own = {one.name for one in domain.properties}
-    return [
-        domain.find_property(one.property) or Property(name=one.property, type=one.type or "text", multiple=bool(one.multiple))
-        for one in goal.mappings
-        if one.property not in own
-    ]
+    return [created_property(one, goal) for one in goal.mappings if one.property not in own]
 
 
 def _unknown_objectives(connection: Connection, domains: Lookup[str, Domain]) -> list[Problem]:
@@ -107,7 +111,7 @@ def _import_problems(goal: ImportGoal, domain: Domain) -> Iterator[Problem]:
     for position, mapping in enumerate(goal.mappings):
         known = domain.find_property(mapping.property)
         problems = _contradictions(mapping, known, domain) if known else []
-        shape = known or Property(name=mapping.property, type=mapping.type or "text", multiple=bool(mapping.multiple))
+        shape = known or created_property(mapping, goal)
         for problem in problems or _rule_problems(mapping, shape, goal, is_new=known is None):
             yield problem.below("mappings", position)
 

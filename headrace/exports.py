@@ -11,7 +11,7 @@ from headrace.names import ColumnName, Objectives, PropertyName
 
 
 class _Column(ConfigurationModel):
-    header: ColumnName = Field(description="of the column in the file's first line")
+    header: ColumnName = Field(description="the column's name in the file's first line")
 
 
 class ProfileIdentifierColumn(_Column):

@@ -89,25 +89,28 @@ def _datetime_format(pattern: str) -> str:
 
 def time_zone(name: str) -> str:
     """Checks a name of the IANA time zone database. The machine's own files (`localtime`, `posix/…`) are refused: others lack them."""
-    portable = name not in ("", "localtime", "posixrules", "Factory") and not name.startswith(("posix/", "right/"))
     try:
-        found = portable and bool(ZoneInfo(name))
+        found = _portable(name) and bool(ZoneInfo(name))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         found = False
     if not found:
-        known = {zone.lower(): zone for zone in available_timezones()}
+        known = {zone.lower(): zone for zone in available_timezones() if _portable(zone)}
         near = difflib.get_close_matches(name.lower()[:64], known, 1)
         advice = f"did you mean {known[near[0]]}?" if near else "use a name like Europe/Amsterdam or UTC"
         raise ValueError(f"is not a time zone of the IANA database; {advice}")
     return name
 
 
+def _portable(name: str) -> bool:
+    return name not in ("", "localtime", "posixrules", "Factory") and not name.startswith(("posix/", "right/"))
+
+
 def _encoding(name: str) -> str:
     """The codec's own name, so that UTF8 and utf-8 are one configuration."""
     try:
-        b"".decode(name)  # LookupError as well for what is no text encoding: hex, zlib…
         canonical = codecs.lookup(name).name
-    except (LookupError, ValueError, UnicodeError):
+        "a".encode(canonical)  # LookupError for codecs between bytes and bytes: hex, zlib…
+    except (LookupError, ValueError):
         canonical = ""
     if canonical in ("", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
         raise ValueError("is not a text encoding; use for example utf-8, utf-16, iso-8859-1 or cp1252")

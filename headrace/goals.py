@@ -20,7 +20,7 @@ class _Goal(ConfigurationModel):
     )
     name: Title = Field(description="for people; may change")
     active: Flag = Field(default=True, description="an inactive goal is left out of every run (SPEC C4)")
-    domain: ObjectName = Field(description="whose profiles are read or written, and no others (SPEC I2)")
+    domain: ObjectName = Field(description="the domain whose profiles are read or written, and no others (SPEC I2)")
 
     @model_validator(mode="before")
     @classmethod
@@ -74,21 +74,23 @@ class ImportGoal(_Goal):
 class ImportProfilesGoal(ImportGoal):
     """CSV files into profiles."""
 
-    kind: Literal["import_profiles"] = Field(description="of goal: import_profiles")
+    kind: Literal["import_profiles"] = Field(description="the kind of goal: import_profiles")
 
 
 class ImportGroupsGoal(ImportGoal):
     """CSV files into groups (households, companies…). SPEC G1–G5."""
 
-    kind: Literal["import_groups"] = Field(description="of goal: import_groups")
+    kind: Literal["import_groups"] = Field(description="the kind of goal: import_groups")
     group_type: ObjectName = Field(description="one of the domain's group types, which are defined first (SPEC G1)")
 
 
 class ExportProfilesGoal(_Goal):
     """The profiles of a segment into a CSV file. SPEC E1–E9."""
 
-    kind: Literal["export_profiles"] = Field(description="of goal: export_profiles")
-    segment: ObjectName = Field(description="whose profiles are exported, where they have a value for a selected property (SPEC E1)")
+    kind: Literal["export_profiles"] = Field(description="the kind of goal: export_profiles")
+    segment: ObjectName = Field(
+        description="the segment whose profiles are exported, where they have a value for a selected property (SPEC E1)"
+    )
     destination: Destination = Field(description="where the file is written")
     format: ExportFormat = Field(default=ExportFormat(), description="how it is written")
     replace_identifiers_with_file_name: Flag = Field(

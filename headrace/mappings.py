@@ -16,14 +16,14 @@ Rule = Literal["set", "set_if_empty", "add", "sum"]
 class Link(ConfigurationModel):
     """A column that says which profile a row is for. SPEC M1."""
 
-    column: ColumnName = Field(description="as in the file's first line")
+    column: ColumnName = Field(description="the column's name, as in the file's first line")
     property: LinkTarget = Field(description="an identifier property of the domain, or profile_identifier")
 
 
 class Mapping(ConfigurationModel):
     """A column whose values are imported into a property. SPEC M3–M10."""
 
-    column: ColumnName = Field(description="as in the file's first line")
+    column: ColumnName = Field(description="the column's name, as in the file's first line")
     property: PropertyName = Field(description="that takes the values; absent: the goal's prefix followed by the column (SPEC M8)")
     rule: Rule = Field(
         default="set", description="set overwrites, set_if_empty fills, add adds to a list, sum adds numerically (SPEC M4–M7)"

@@ -79,12 +79,15 @@ def _problem(detail: dict[str, Any], path: Path, owner: type[BaseModel] | None) 
         return Problem(path, f"is missing: {description}" if description else "is missing")
     if kind == "unknown_kind":
         found = written.get("kind") if isinstance(written, dict) else None
-        return Problem((*path, "kind"), _not_one_of("kind", found, detail["msg"].removeprefix("use one of ")))
+        return Problem((*path, "kind"), _not_one_of("a kind", found, detail["msg"].removeprefix("use one of ")))
     if kind == "literal_error":
         last = next((part for part in reversed(path) if isinstance(part, str)), "value")
-        return Problem(path, _not_one_of(last.replace("_", " "), written, _choices(context["expected"])))
+        what = f"a {last}" if "_" not in last else f"a value of {last}"
+        return Problem(path, _not_one_of(what, written, _choices(context["expected"])))
     if kind in _EXPECTED:
-        return Problem(path, _other_type(_EXPECTED[kind], written))
+        known = owner.model_fields.get(str(path[-1])) if owner and path else None
+        advice = "give a value, or leave the key out" if known and not known.is_required() else "give a value"
+        return Problem(path, _other_type(_EXPECTED[kind], written, advice))
     return Problem(path, _limits(kind, context) or str(detail["msg"]).removeprefix("Value error, "))
 
 
@@ -108,9 +111,8 @@ def _not_one_of(what: str, written: object, choices: str) -> str:
     if written is None:
         return f"is missing; use one of {choices}"
     if isinstance(written, str) and _WORD.fullmatch(written):
-        article = "an" if what[0] in "aeiou" else "a"
-        return f"'{written}' is not {article} {what}; use one of {choices}"
-    return f"this is no {what}; use one of {choices}"
+        return f"'{written}' is not {what}; use one of {choices}"
+    return f"must be one of {choices}"
 
 
 def _choices(expected: str) -> str:
@@ -119,9 +121,9 @@ def _choices(expected: str) -> str:
     return ", ".join(one if len(one) > 1 else f"'{one}'" for one in found) if found else expected
 
 
-def _other_type(expected: str, written: object) -> str:
+def _other_type(expected: str, written: object, advice: str) -> str:
     if written is None:
-        return f"is empty, must be {expected}; give a value, or leave the key out"
+        return f"is empty, must be {expected}; {advice}"
     if expected == "a text" and isinstance(written, bool | int | float):
         return "must be a text; put it in quotes"
     if (

@@ -1,7 +1,8 @@
 """A domain's schema as it is stored: which property has which id in the records, for ever.
 
-Records hold values by property id, so an id never changes its meaning: a property that goes keeps its id as retired, and one that comes back in
-another shape gets a new one. All pure: profile_store keeps the result, and a change of it takes a number in the domain's sequence (DESIGN §1, idea 2).
+Records hold values by property id, so an id never changes its meaning: a property that goes keeps its id as retired, and one that comes
+back in another shape gets a new one. All pure: profile_store keeps the result, and a change of it takes a number in the domain's sequence
+(DESIGN §1, idea 2).
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def evolve(
 ) -> tuple[DomainSchema, list[SchemaChange]]:
     """The schema once `domain` and what mappings create (`connection_checks.new_properties`) are applied, and what changes.
 
+    `new_properties`: of all the domain's connections, so that a property which leaves the domain's file but is still mapped stays.
     `holding_values`: names of the properties that any profile has a value for. The same schema, of the same version, where nothing changes.
     Raises ConfigurationError where the type, multiple or identifier of such a property would change (SPEC M9).
     """
@@ -161,5 +163,5 @@ def _refuse_other_shapes(
         raise ConfigurationError(problems)
 
 
-def _spelled(value: str | bool) -> str:
+def _spelled(value: object) -> str:
     return str(value).lower()

@@ -1,8 +1,10 @@
 """YAML text → plain data, with the line of every key and list item.
 
-YAML 1.2's core schema, so nothing turns into something else by surprise: `no`, `on`, `06:00` and `2024-01-01` are texts, `true` and `false` the
-only booleans. Built on the parser's events: its constructors would resolve more, and forget the lines. Refused: duplicate keys, several
-documents, tags, keys that are not texts, aliases that contain themselves or blow up. Anchors and aliases are fine.
+YAML 1.2's core schema, so nothing turns into something else by surprise: `no`, `on`, `06:00` and `2024-01-01` are texts, `true` and
+`false` the only booleans, numbers decimal. Built on the parser's events: its constructors would resolve more, and forget the lines.
+
+Refused: duplicate keys, several documents, tags, keys that are not texts, aliases that contain themselves or blow up. Anchors and aliases
+are fine.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ LIMIT_DEPTH = 50
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 class YamlError(Exception):
@@ -209,4 +211,4 @@ def _scalar(event: ScalarEvent) -> str | int | float | bool | None:
         return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text.replace(".inf", "inf").replace(".nan", "nan")) if _FLOAT.fullmatch(text.lower()) else text
+    return float(text) if _FLOAT.fullmatch(text) else text
