@@ -11,7 +11,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
 SECONDS_BETWEEN_UPDATES = 1.0
-BAR_CELLS = 20
+BAR_CELLS = 10
 
 
 class ProgressBar:

@@ -49,8 +49,11 @@ class LeftFile:
 
 @dataclass(frozen=True)
 class GoalReport:
+    """`place`: s3:// of the directory that the goal's files are in."""
+
     goal: str
     domain: str
+    place: str
     imported: tuple[ImportedFile, ...] = ()
     failed: tuple[FailedFile, ...] = ()
     left: tuple[LeftFile, ...] = ()
@@ -100,7 +103,7 @@ def headline(report: RunReport) -> str:
 
 
 def summary_markdown(report: RunReport) -> str:
-    parts = [f"# {_text(report.connection)}: {_text(headline(report))}"]
+    parts = [f"## Connection {_code(report.connection)}", f"**{_text(headline(report))}**"]
     for goal in report.goals:
         parts += _goal_parts(goal)
     return "\n\n".join(parts) + "\n"
@@ -116,29 +119,31 @@ def total(outcomes: Iterable[Outcomes]) -> Outcomes:
 
 
 def _goal_parts(goal: GoalReport) -> list[str]:
-    parts = [f"## Goal {_code(goal.goal)}, domain {_code(goal.domain)}"]
+    parts = [f"### Goal {_code(goal.goal)}", f"From {_code(goal.place)} into domain {_code(goal.domain)}."]
     if goal.stopped:
         parts.append(f"**Stopped.** {_text(goal.stopped)}")
     if goal.imported:
-        parts.append(_outcomes_table(goal.imported))
-    rejecting = [file for file in goal.imported if file.reasons]
-    if rejecting:
-        parts += ["### Rejected", _reasons_table(rejecting)]
-        parts += [f"All of them, with the raw rows: {_code(file.rejects)}" for file in rejecting if file.rejects]
+        parts.append(_outcomes_table(goal))
+    for file in goal.imported:
+        if file.reasons:
+            parts += [f"#### Rejected of {_name(goal, file.location)}", _reasons_table(file.reasons)]
+        if file.rejects:
+            parts.append(f"With line, column and raw row: {_code(file.rejects)}")
     if goal.failed:
-        parts += [
-            "### Failed",
-            _table(("File", "Rows applied", "Why"), [(_code(f.location), f"{f.outcomes.rows:,}", _text(f.why)) for f in goal.failed]),
-        ]
+        rows = [(_name(goal, file.location), f"{file.outcomes.rows:,}", _text(file.why)) for file in goal.failed]
+        parts += ["#### Failed", _table(("File", "Rows applied", "Why"), rows)]
     if goal.left:
-        parts += ["### Left alone", _table(("File", "The ledger says"), [(_code(f.location), _text(f.why)) for f in goal.left])]
+        parts += [
+            "#### Left alone",
+            _table(("File", "The ledger says"), [(_name(goal, file.location), _text(file.why)) for file in goal.left]),
+        ]
     return parts
 
 
-def _outcomes_table(files: Sequence[ImportedFile]) -> str:
-    rows = [_outcomes_row(_code(file.location), file.outcomes, file.rows_per_second) for file in files]
-    if len(files) > 1:
-        outcomes, seconds = total(file.outcomes for file in files), sum(file.seconds for file in files)
+def _outcomes_table(goal: GoalReport) -> str:
+    rows = [_outcomes_row(_name(goal, file.location), file.outcomes, file.rows_per_second) for file in goal.imported]
+    if len(goal.imported) > 1:
+        outcomes, seconds = total(file.outcomes for file in goal.imported), sum(file.seconds for file in goal.imported)
         rows.append(_outcomes_row("all", outcomes, outcomes.rows / seconds if seconds > 0 else 0.0))
     return _table(("File", "Rows", "Created", "Updated", "Unchanged", "Skipped", "Rejected", "Rows/s"), rows)
 
@@ -148,13 +153,13 @@ def _outcomes_row(name: str, outcomes: Outcomes, rate: float) -> tuple[str, ...]
     return (name, *(f"{count:,}" for count in counts))
 
 
-def _reasons_table(files: Sequence[ImportedFile]) -> str:
-    rows = [
-        (_code(file.location), f"{count:,}", _code(code), _text(_meaning(code)))
-        for file in files
-        for code, count in sorted(file.reasons.items(), key=lambda reason: (-reason[1], reason[0]))
-    ]
-    return _table(("File", "Count", "Code", "Meaning"), rows)
+def _reasons_table(reasons: Mapping[str, int]) -> str:
+    ordered = sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))
+    return _table(("Count", "Code", "Meaning"), [(f"{count:,}", _code(code), _text(_meaning(code))) for code, count in ordered])
+
+
+def _name(goal: GoalReport, location: str) -> str:
+    return _code(location.removeprefix(goal.place))
 
 
 def _meaning(code: str) -> str:
