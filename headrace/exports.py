@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from headrace.configuration_model import ConfigurationModel, Problem, refuse, repeated, shown
-from headrace.names import ColumnName, Objectives, PropertyName
+from headrace.names import ColumnName, PropertyName, Segments
 
 
 class _Column(ConfigurationModel):
@@ -20,7 +20,7 @@ class ProfileIdentifierColumn(_Column):
 
 class SegmentsColumn(_Column):
     kind: Literal["segments"] = Field(description="names of the segments the profile is in")
-    segments: Objectives | None = Field(default=None, description="only these segments; absent: all")
+    segments: Segments | None = Field(default=None, description="only these segments; absent: all")
 
 
 class PropertyColumn(_Column):

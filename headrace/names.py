@@ -103,6 +103,7 @@ def _distinct(what: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
 
 Labels = Annotated[tuple[Title, ...], AfterValidator(_distinct("label"))]
 Objectives = Annotated[tuple[ObjectName, ...], AfterValidator(_distinct("objective"))]
+Segments = Annotated[tuple[ObjectName, ...], AfterValidator(_distinct("segment"))]
 EmailAddresses = Annotated[tuple[EmailAddress, ...], AfterValidator(_distinct("address"))]
 
 
