@@ -84,24 +84,27 @@ def import_row(profiles: dict[bytes, Profile], row: Mapping[str, str], plan: Imp
     address = plan.address_of_row(row)
     if isinstance(address, Reason):
         return Outcome.REJECTED, [(None, address)]
+    # First every cell is read, then the row is judged, then the values are merged: what is wrong with a file does not depend on the store.
+    values = [(mapping, read_mapped(mapping, row[mapping.column], plan.cells)) for mapping in plan.mappings]
+    rejects: list[tuple[str | None, Reason]] = [(mapping.column, value) for mapping, value in values if isinstance(value, Reason)]
+    if rejects and plan.on_bad_cell == "reject_row":
+        return Outcome.REJECTED, rejects
     before = profiles.get(address)
+    if before is None and not plan.allow_creation:
+        return Outcome.SKIPPED, rejects
     after: Profile = dict(before or {})
-    rejects: list[tuple[str | None, Reason]] = []
-    for mapping in plan.mappings:
-        value = read_mapped(mapping, row[mapping.column], plan.cells)
+    for mapping, value in values:
+        if isinstance(value, Reason):
+            continue
         if value is None:
             if mapping.blank == "clear":
                 after.pop(mapping.property, None)
             continue
-        merged = value if isinstance(value, Reason) else apply_rule(mapping.rule, after.get(mapping.property), value)
+        merged = apply_rule(mapping.rule, after.get(mapping.property), value)
         if isinstance(merged, Reason):
             rejects.append((mapping.column, merged))
         else:
             after[mapping.property] = merged
-    if before is None and not plan.allow_creation:
-        # Cells are judged all the same: what is wrong with a file does not depend on who is in the store.
-        rejects = [r for r in rejects if r[1] is not Reason.SUM_OVERFLOW]
-        return (Outcome.REJECTED if rejects and plan.on_bad_cell == "reject_row" else Outcome.SKIPPED), rejects
     if rejects and plan.on_bad_cell == "reject_row":
         return Outcome.REJECTED, rejects
     profiles[address] = after

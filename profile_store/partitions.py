@@ -78,9 +78,17 @@ def take_over(store: Store, domain: str, partition: int) -> PartitionState:
     token = fresh_token()
     reply = store.run_script("take_over", [keys.meta(domain, partition), keys.fence(domain, partition)], [token])
     if not reply:
-        raise TransientError(f"Partition {partition} of domain {domain} is not in Redis.", code="NO_PARTITION", hint="Was Redis wiped? Restore it, or apply the domain again.")
+        raise TransientError(
+            f"Partition {partition} of domain {domain} is not in Redis.",
+            code="NO_PARTITION",
+            hint="Was Redis wiped? Restore it, or apply the domain again.",
+        )
     floor, profiles, schema, flat = reply
-    fences = {int(text(name).split(":")[1]): int(batch) for name, batch in zip(flat[::2], flat[1::2], strict=True) if text(name).startswith("import:")}
+    fences = {
+        int(text(name).split(":")[1]): int(batch)
+        for name, batch in zip(flat[::2], flat[1::2], strict=True)
+        if text(name).startswith("import:")
+    }
     return PartitionState(domain, partition, token, int(floor), int(profiles), int(schema), fences)
 
 

@@ -81,7 +81,8 @@ class Record:
 def refuse_unknown(tag: bytes) -> None:
     """Raise UnsupportedFormatError: this release reads records of format 1 alone."""
     raise UnsupportedFormatError(
-        f"A profile is stored as {tag[:2]!r}; this release reads {TAG}.", hint="A newer Headrace wrote it: upgrade this worker. Nothing was changed."
+        f"A profile is stored as {tag[:2]!r}; this release reads {TAG}.",
+        hint="A newer Headrace wrote it: upgrade this worker. Nothing was changed.",
     )
 
 
@@ -118,7 +119,9 @@ def decode_records(blobs: list[bytes | None], width: int) -> dict[str, Any]:
         lines = pc.binary_join_element_wise(text, pads.take(missing), b"").to_pylist()
     table = pyarrow.csv.read_csv(
         pa.py_buffer(b"\n".join(lines) + b"\n"),
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=max(1 << 20, sum(map(len, lines)) + len(lines) + 1)),
+        read_options=pyarrow.csv.ReadOptions(
+            use_threads=False, column_names=names, block_size=max(1 << 20, sum(map(len, lines)) + len(lines) + 1)
+        ),
         parse_options=pyarrow.csv.ParseOptions(delimiter=FIELD, quote_char=False, double_quote=False, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False

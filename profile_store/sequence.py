@@ -128,7 +128,13 @@ def register(store: Store, registration: Registration, identity: str, new_schema
     reply = store.run_script(
         "register",
         [keys.sequence(domain), keys.open_imports(domain), keys.schema(domain)],
-        [identity, registration.as_json(), "" if new_schema else registration.schema_version, keys.registration(domain, 0)[:-1], new_schema],
+        [
+            identity,
+            registration.as_json(),
+            "" if new_schema else registration.schema_version,
+            keys.registration(domain, 0)[:-1],
+            new_schema,
+        ],
     )
     if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
         raise SchemaMovedError(f"The schema of domain {domain} changed while an import was planned.", hint="It is planned again.")

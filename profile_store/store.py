@@ -30,7 +30,20 @@ from redis.retry import Retry
 from headrace.errors import TerminalError, TransientError
 from headrace.settings import RedisSettings
 
-_PASSING_REPLIES = ("OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "MISCONF", "BUSY", "NOREPLICAS", "UNBLOCKED")
+_PASSING_REPLIES = (
+    "OOM",
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MOVED",
+    "ASK",
+    "MISCONF",
+    "BUSY",
+    "NOREPLICAS",
+    "UNBLOCKED",
+)
 
 
 @contextmanager

@@ -167,7 +167,14 @@ class RowReader:
             reason, upto = self._judge(data, place, ends, closed=end > 0)
             if reason is None:
                 break
-            bad.append(BadLine(self._line + int(np.searchsorted(ends, place)), self._offset + place, reason, data[place : min(upto, place + 65_536)].rstrip(b"\r\n")))
+            bad.append(
+                BadLine(
+                    self._line + int(np.searchsorted(ends, place)),
+                    self._offset + place,
+                    reason,
+                    data[place : min(upto, place + 65_536)].rstrip(b"\r\n"),
+                )
+            )
             place = upto
         if not spans and not bad:
             return None, place

@@ -32,7 +32,10 @@ CELLS = st.text(st.sampled_from(list('ab,;"\n\r é')), max_size=6)
 @pytest.mark.spec("I11")
 def test_well_formed_files_give_the_rows_that_csv_gives_in_any_chunking(table: list[list[str]], line_end: str, chunk: int) -> None:
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator=line_end, quoting=csv.QUOTE_ALL if chunk % 2 else csv.QUOTE_MINIMAL).writerows(table)
+    quoting = csv.QUOTE_ALL if chunk % 2 else csv.QUOTE_MINIMAL
+    if quoting == csv.QUOTE_MINIMAL:  # Python 3.11 leaves a lone carriage return unquoted
+        table = [[cell.replace("\r", "x") for cell in row] for row in table]
+    csv.writer(out, lineterminator=line_end, quoting=quoting).writerows(table)
     data = out.getvalue().encode()
     found, bad = read(data, chunk)
     assert not bad

@@ -1,0 +1,49 @@
+"""Small things on Arrow arrays and numpy masks that the merge does everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+
+def bools(array: Any) -> Mask:
+    """A boolean array as numpy's; null is false."""
+    return np.array(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def null_where(values: Any, mask: Mask) -> Any:
+    return pc.if_else(pa.array(mask), pa.scalar(None, values.type), values) if mask.any() else values
+
+
+def differs(old: pa.StringArray, new: pa.StringArray) -> Mask:
+    """Where a value changed; null to null is no change."""
+    same = bools(pc.equal(old, new))
+    return ~(same | bools(pc.and_(pc.is_null(old), pc.is_null(new))))
+
+
+def take(column: Any, places: Places) -> Any:
+    """`column` at `places`; where that is all of it in order, the column itself."""
+    return column if is_whole(places, len(column)) else column.take(pa.array(places))
+
+
+def put(column: Any, places: Places, values: Any, keep: Mask) -> Any:
+    """`column` with `values` at `places` (ascending, unique), where `keep`."""
+    if keep.all():
+        if is_whole(places, len(column)):
+            return values
+    else:
+        places, values = places[keep], values.filter(pa.array(keep))
+    mask = np.zeros(len(column), bool)
+    mask[places] = True
+    return pc.replace_with_mask(column, pa.array(mask), values)
+
+
+def is_whole(places: Places, size: int) -> bool:
+    return len(places) == size and bool((np.diff(places) == 1).all())
