@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from headrace.errors import TerminalError
 from headrace.file_selection import OWN_DIRECTORY, is_own
-from object_store.refusals import DENIED, code_of, explain, explained
+from object_store.refusals import DENIED, NOT_FOUND, code_of, explain, explained, not_s3
 from object_store.versions import ObjectVersion, pinning_version, plain_etag
 
 if TYPE_CHECKING:
@@ -61,11 +62,13 @@ def described(client: S3Client, bucket: str, key: str, version_id: str | None = 
             # The answer to HEAD has no body, so it says 403 or 404 but not why. GET says it; its body is not read.
             answer = client.get_object(**what)
             answer["Body"].close()
+    if "LastModified" not in answer or not answer.get("ETag"):
+        raise not_s3("looking at", where)
     version = ObjectVersion(
         bucket=bucket,
         key=key,
         version_id=pinning_version(answer.get("VersionId")),
-        etag=plain_etag(answer.get("ETag", "")),
+        etag=plain_etag(answer["ETag"]),
         size=answer["ContentLength"],
         last_modified=answer["LastModified"].astimezone(UTC),
     )
@@ -110,12 +113,19 @@ def _pages(client: S3Client, bucket: str, what: dict[str, str]) -> Iterator[Obje
 
 def _page(client: S3Client, bucket: str, what: dict[str, str]) -> ListObjectsV2OutputTypeDef:
     try:
-        return client.list_objects_v2(Bucket=bucket, **what)  # type: ignore[arg-type]
+        page = client.list_objects_v2(Bucket=bucket, **what)  # type: ignore[arg-type]
+    except (BotoCoreError, ResponseParserError) as error:
+        raise explain(error, "listing", f"s3://{bucket}/{what['Prefix']}") from error
     except ClientError as error:
+        if code_of(error) in NOT_FOUND:
+            raise not_s3("listing", f"s3://{bucket}/") from error
         if code_of(error) in DENIED:
             message = f"the key may not list the bucket {bucket} (s3:ListBucket)."
             raise TerminalError(message, code="ACCESS_DENIED", hint="Give it that permission; a scan needs it.") from error
         raise explain(error, "listing", f"s3://{bucket}/{what['Prefix']}") from error
+    if not page.keys() & {"Name", "KeyCount", "IsTruncated", "Contents"}:
+        raise not_s3("listing", f"s3://{bucket}/")  # rather than an empty bucket, where a scan would find nothing to do
+    return page
 
 
 def _behind_own_directory(key: str) -> str:

@@ -101,6 +101,12 @@ def explained(doing: str, where: str) -> Iterator[None]:
         raise explain(error, doing, where) from error
 
 
+def not_s3(doing: str, where: str) -> TerminalError:
+    """For an answer of 200 that lacks what every S3 server sends: a portal, a console, a web server."""
+    message = f"{doing} {where}: what answers there is no S3 server."
+    return TerminalError(message, code="ENDPOINT", hint="Check endpoint_url: S3 and its console often have different ports.")
+
+
 def code_of(error: ClientError) -> str:
     """The server's error code; for an answer without a body (HEAD) the HTTP status as text."""
     return str(error.response.get("Error", {}).get("Code", ""))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.errors import SourceChangedError, TerminalError, TransientError
+from headrace.errors import HeadraceError, SourceChangedError, TerminalError, TransientError
 from object_store.access import S3Access, connect
 from tests.servers.s3_gateway import Answer, Request, Rule, S3Gateway, refusal
 
@@ -237,10 +237,13 @@ def test_a_server_that_is_not_there_is_transient(proxy: CutProxy, faulty_store: 
         faulty_store.head("bucket", KEY)
 
 
-def test_a_server_that_speaks_no_s3_is_told(faulty_store: ObjectStore, gateway: S3Gateway) -> None:
-    gateway.rules.append(lambda _: Answer(200, b"hello", {"Content-Type": "text/plain"}))
-    with pytest.raises(TransientError, match="no answer of an S3 server"):
+@pytest.mark.parametrize("answer", [Answer(200), Answer(200, b"<html/>"), Answer(200, b"hello"), Answer(404, b"<html>not here</html>")])
+def test_what_is_no_s3_server_is_never_taken_for_an_empty_one(faulty_store: ObjectStore, gateway: S3Gateway, answer: Answer) -> None:
+    gateway.rules.append(lambda _: answer)
+    with pytest.raises(HeadraceError):
         list(faulty_store.list_objects("bucket"))
+    with pytest.raises(HeadraceError):
+        faulty_store.head("bucket", KEY)
 
 
 def test_missing_objects_and_buckets(store: ObjectStore, bucket: str) -> None:
