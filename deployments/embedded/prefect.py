@@ -5,7 +5,11 @@ Measured on two cores (Prefect 3.8): the server is healthy after 5 to 17 s and t
 
 from __future__ import annotations
 
+import json
+import secrets
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +18,8 @@ from typing import Self
 from deployments.embedded.processes import (
     LOOPBACK,
     ChildProcess,
+    Probe,
     ProcessSpec,
-    free_port,
     http_probe,
     program_environment,
 )
@@ -104,20 +108,18 @@ def start_prefect_server(*, directory: Path, log_path: Path, port: int, held: tu
 def start_prefect_worker(
     *, environment: Mapping[str, str], directory: Path, log_path: Path, held: tuple[int, ...] = (), pool: str = WORK_POOL
 ) -> ChildProcess:
-    """A process worker of `pool`; ready when it has asked the server for runs. `environment`: the whole stack's, its flows inherit it."""
-    health = free_port()
+    """A process worker of `pool`; ready when the server knows it. `environment`: the whole stack's, its flows inherit it."""
+    name = f"embedded-{secrets.token_hex(3)}"  # a worker of an earlier start may still count as online
     process = ChildProcess.start(
         ProcessSpec(
             name=f"Prefect worker of pool {pool}",
             command=(
                 *(sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"),
-                *("--name", "embedded", "--install-policy", "never", "--with-healthcheck"),
+                *("--name", name, "--install-policy", "never"),
             ),
             environment=program_environment(
                 {
                     **environment,
-                    "PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK,
-                    "PREFECT_WORKER_WEBSERVER_PORT": str(health),
                     "PREFECT_WORKER_QUERY_SECONDS": "2",  # one machine, one server: asking often costs nothing and starts runs sooner
                 }
             ),
@@ -127,5 +129,23 @@ def start_prefect_worker(
             held=held,
         )
     )
-    process.wait_until_ready(http_probe(f"http://{LOOPBACK}:{health}/health"), seconds=WORKER_START_SECONDS)
+    process.wait_until_ready(online_probe(environment["PREFECT_API_URL"], pool, name), seconds=WORKER_START_SECONDS)
     return process
+
+
+def online_probe(api_url: str, pool: str, name: str) -> Probe:
+    """Ready when the server has had a heartbeat of the worker of this name. Its own health check answers before the pool exists."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(  # noqa: S310 - the URL is the stack's own
+        f"{api_url}/work_pools/{pool}/workers/filter", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+
+    def probe() -> str | None:
+        try:
+            with opener.open(request, timeout=5) as answer:
+                workers = {one["name"]: one["status"] for one in json.load(answer)}
+        except (OSError, urllib.error.URLError) as error:
+            return f"the server does not know pool {pool} ({error})"
+        return None if workers.get(name) == "ONLINE" else f"the workers of pool {pool} are {workers or 'none'}"
+
+    return probe

@@ -269,7 +269,7 @@ def no_proxy() -> str:
     return ",".join(dict.fromkeys([*(name for name in others.split(",") if name), LOOPBACK, "localhost"]))
 
 
-def lock_directory(directory: Path) -> int:
+def lock_directory(directory: Path, seconds: float = LOCK_SECONDS) -> int:
     """An open descriptor that holds the directory's lock. Every keeper inherits it, so the lock ends with the last process of the stack."""
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -283,7 +283,7 @@ def lock_directory(directory: Path) -> int:
 
     try:
         # A stack that was killed a moment ago lets go as soon as its processes are gone.
-        wait_until("the directory is free", take, seconds=LOCK_SECONDS)
+        wait_until("the directory is free", take, seconds=seconds)
     except TimeoutError as error:
         os.close(descriptor)
         raise ServerNotStartedError(

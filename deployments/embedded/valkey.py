@@ -10,19 +10,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from deployments.embedded.processes import LOOPBACK, ChildProcess, Probe, ProcessSpec, free_port, server_environment
+from deployments.embedded.processes import LOOPBACK, ChildProcess, Probe, ProcessSpec, server_environment
 
 START_SECONDS = 30.0
 Fsync = Literal["always", "everysec"]
-Role = Literal["single", "cluster_node"]
+
+
+@dataclass(frozen=True)
+class ValkeyOptions:
+    """How to start it. The same options after a kill continue with the same data on the same port.
+
+    With a `cluster_bus_port` it is a node of a cluster, without slots until it is given some.
+    """
+
+    data_directory: Path
+    log_path: Path
+    port: int
+    fsync: Fsync = "always"
+    cluster_bus_port: int | None = None
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class ValkeyServer:
-    """A running server. `url` is for a single node; of a cluster it names this node."""
+    """A running server. `url` is for a single node; of a cluster it names this node.
+
+    After `kill()`, `start_valkey(server.options)` goes on with its data.
+    """
 
     process: ChildProcess
-    port: int
+    options: ValkeyOptions
+
+    @property
+    def port(self) -> int:
+        return self.options.port
 
     @property
     def url(self) -> str:
@@ -44,18 +65,6 @@ class ValkeyServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-@dataclass(frozen=True)
-class ValkeyOptions:
-    """How to start it. The same options and directory after a kill continue with the same data on the same port."""
-
-    data_directory: Path
-    log_path: Path
-    port: int
-    fsync: Fsync = "always"
-    role: Role = "single"
-    held: tuple[int, ...] = ()
 
 
 def binary() -> Path:
@@ -87,11 +96,11 @@ def command(options: ValkeyOptions) -> tuple[str, ...]:
         "dbfilename": "snapshot.rdb",
         "aof-load-truncated": "yes",  # a tail cut by a crash loses that write alone; the workers notice and replay
     }
-    if options.role == "cluster_node":
+    if options.cluster_bus_port is not None:
         arguments |= {
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
-            "cluster-port": str(free_port()),  # its default, port + 10000, may be taken
+            "cluster-port": str(options.cluster_bus_port),  # its default, port + 10000, may be taken
             "cluster-announce-ip": LOOPBACK,
             "cluster-node-timeout": "5000",
             "cluster-require-full-coverage": "yes",
@@ -113,7 +122,7 @@ def start_valkey(options: ValkeyOptions) -> ValkeyServer:
         )
     )
     process.wait_until_ready(ping_probe(options.port), seconds=START_SECONDS)
-    return ValkeyServer(process, options.port)
+    return ValkeyServer(process, options)
 
 
 def ping_probe(port: int) -> Probe:
