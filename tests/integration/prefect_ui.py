@@ -1,0 +1,122 @@
+"""The Prefect UI in headless Chromium, by what a person sees: texts, links and buttons, never by the page's own classes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from tests.polling import eventually
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDTH, HEIGHT = 1400, 900
+PAGE_SECONDS = 60.0
+"""For a page to show what it is to show: two cores are shared with seven servers."""
+LOOK_SECONDS = 5.0
+
+
+def chromium() -> str | None:
+    """Path of an installed browser: the one that HEADRACE_TEST_CHROMIUM names, else what is on the PATH."""
+    return os.environ.get("HEADRACE_TEST_CHROMIUM") or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@dataclass(frozen=True)
+class PrefectUi:
+    """A browser's one page. `pictures`: where screenshots go."""
+
+    page: Page
+    url: str
+    pictures: Path
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.url}/v2{path}", wait_until="domcontentloaded")
+
+    def shows(self, text: str | re.Pattern[str]) -> None:
+        """Waits for the text to be visible, anywhere on the page."""
+        self.page.get_by_text(text).first.wait_for(state="visible", timeout=PAGE_SECONDS * 1000)
+
+    def text(self) -> str:
+        return self.page.locator("body").inner_text()
+
+    def picture(self, name: str) -> Path:
+        """Once nothing moves any more. The path of the PNG."""
+        self.page.wait_for_load_state("networkidle", timeout=PAGE_SECONDS * 1000)
+        path = self.pictures / f"{name}.png"
+        self.page.screenshot(path=path, animations="disabled")
+        return path
+
+    def open_form(self, deployment: str) -> None:
+        """From the list of deployments to the form of a custom run."""
+        self.open("/deployments")
+        self.page.get_by_role("link", name=deployment, exact=True).first.click()
+        self.page.get_by_role("button", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Custom run").click()
+        self.shows("Enforce Parameter Schema")
+
+    def choose(self, field: str, option: str) -> None:
+        """In the drop-down of a field of the form."""
+        self.page.get_by_role("button", name=f"Select {field}", exact=True).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def submit(self) -> str:
+        """The id of the run that the form starts."""
+        self.page.get_by_role("button", name="Submit", exact=True).click()
+        self.page.get_by_role("button", name="View run").click()
+        found = eventually(
+            lambda: re.search(r"/runs/flow-run/([0-9a-f-]{36})", self.page.url), within=PAGE_SECONDS, what="the page of the new run opens"
+        )
+        return found.group(1)
+
+    def artifacts_show(self, run_id: str, text: re.Pattern[str], *, within: float) -> None:
+        """Waits until the tab "Artifacts" of a run shows the text; opened again and again: an open one asks the server rarely."""
+
+        def seen() -> bool:
+            self.open(f"/runs/flow-run/{run_id}?tab=Artifacts")
+            try:
+                self.page.get_by_text(text).first.wait_for(state="visible", timeout=LOOK_SECONDS * 1000)
+            except PlaywrightTimeout:
+                return False
+            return True
+
+        eventually(seen, within=within, what=f"the artifacts of run {run_id} show {text.pattern!r}")
+
+    def open_artifact(self, artifact_id: str) -> None:
+        self.open(f"/artifacts/artifact/{artifact_id}")
+
+
+@contextmanager
+def browsing(browser_path: str, url: str, pictures: Path) -> Iterator[PrefectUi]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+        try:
+            context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, locale="en-GB", timezone_id="UTC")
+            context.set_default_timeout(PAGE_SECONDS * 1000)
+            context.route(re.compile(".*"), _on_this_machine)
+            yield PrefectUi(context.new_page(), url, pictures)
+        finally:
+            browser.close()
+
+
+def _on_this_machine(route: Route) -> None:
+    """The UI asks a service of its makers for the settings of its statistics, even where those are off. Tests talk to nobody outside."""
+    if urlsplit(route.request.url).hostname == "127.0.0.1":
+        route.continue_()
+    else:
+        route.abort()
