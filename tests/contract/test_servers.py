@@ -266,26 +266,60 @@ def alive(pid: int) -> bool:
         return False
 
 
+FLOW_RUNS = 20
+LIKE_A_PREFECT_WORKER = f"for i in {{1..{FLOW_RUNS}}}; do (setsid sleep 600 & echo $!; wait) & done; exec sleep 600"
+"""Twenty processes in the group of the child, each with a child in a session of its own, as Prefect's flow runs are."""
+
+
 def test_a_child_and_what_it_started_die_with_a_killed_parent(tmp_path: Path) -> None:
-    """Also what has made itself a session of its own, as Prefect's flow runs do; and not with the thread that started it."""
     program = (
-        "import sys, threading, time; from pathlib import Path; from tests.contract.test_servers import child\n"
-        "def start():\n"
-        "    print(child(Path(sys.argv[1]), 'bash', '-c', 'setsid sleep 600 & echo $!; exec sleep 600').pid, flush=True)\n"
-        "thread = threading.Thread(target=start); thread.start(); thread.join(); time.sleep(600)"
+        "import sys, time; from pathlib import Path; from tests.contract.test_servers import LIKE_A_PREFECT_WORKER, child\n"
+        "print(child(Path(sys.argv[1]), 'bash', '-c', LIKE_A_PREFECT_WORKER).pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert parent.stdout is not None
         server = int(parent.stdout.readline())
-        log = tmp_path / "child.log"
-        grandchild = int(eventually(lambda: log.read_text().strip() or None, within=10, what="the child says whom it started"))
-        eventually(lambda: os.getsid(grandchild) == grandchild, within=10, what="the grandchild has a session of its own")
+        runs = started_below(tmp_path / "child.log")
         assert alive(server)
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    eventually(lambda: not alive(server) and not alive(grandchild), within=10, what="child and grandchild are gone")
+    eventually(lambda: not any(alive(pid) for pid in (server, *runs)), within=10, what="child and grandchildren are gone")
+
+
+def test_what_a_child_started_dies_with_it(tmp_path: Path) -> None:
+    one = child(tmp_path, "bash", "-c", LIKE_A_PREFECT_WORKER)
+    runs = started_below(one.log_path)
+    one.kill()
+    assert not any(alive(pid) for pid in (one.pid, *runs))
+
+
+def test_a_process_that_one_look_misses_is_found_by_the_next(tmp_path: Path) -> None:
+    """/proc is no snapshot: once pids have wrapped round, a look can miss a process whose parent is dying. Here every first look is empty."""
+    program = (
+        "from deployments.embedded import keeper; below = keeper.below; looks = []\n"
+        "keeper.below = lambda ancestor: looks.append(1) or (below(ancestor) if len(looks) > 1 else set())\n"
+        "raise SystemExit(keeper.main())"
+    )
+    log = tmp_path / "child.log"
+    with log.open("wb") as output:
+        arguments = [str(os.getpid()), "1", "2", "--", "bash", "-c", LIKE_A_PREFECT_WORKER]
+        one = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=output, stderr=subprocess.DEVNULL)
+    runs = started_below(log)
+    one.terminate()
+    assert one.wait(20) == 128 + signal.SIGTERM
+    assert not any(alive(pid) for pid in runs)
+
+
+def started_below(log: Path) -> list[int]:
+    """The pids that the child wrote, once each of them leads a session of its own."""
+
+    def pids() -> list[int] | None:
+        found = [int(line) for line in log.read_text().split()]
+        return found if len(found) == FLOW_RUNS and all(os.getsid(pid) == pid for pid in found) else None
+
+    return eventually(pids, within=10, what=f"{FLOW_RUNS} grandchildren run in sessions of their own")
 
 
 def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
