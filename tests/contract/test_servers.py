@@ -296,7 +296,7 @@ def test_what_a_child_started_dies_with_it(tmp_path: Path) -> None:
 
 
 def test_a_process_that_one_look_misses_is_found_by_the_next(tmp_path: Path) -> None:
-    """/proc is no snapshot: once pids have wrapped round, a look can miss a process whose parent is dying. Here every first look is empty."""
+    """/proc is no snapshot: once pids have wrapped round, a look can miss a process whose parent is dying. Here the first is empty."""
     program = (
         "from deployments.embedded import keeper; below = keeper.below; looks = []\n"
         "keeper.below = lambda ancestor: looks.append(1) or (below(ancestor) if len(looks) > 1 else set())\n"

@@ -74,7 +74,7 @@ def fetch_jars() -> str | None:
     if maven is None:
         return f"{JARS} is empty and there is no mvn to fill it"
     # Into a directory of its own, then renamed: a run that is interrupted, or another at the same time, leaves no half of the jars behind.
-    incoming = JARS.with_name(f"lib.{uuid.uuid4().hex[:8]}")
+    incoming = PROJECT / ".headrace" / f"kafka-jars-{uuid.uuid4().hex[:8]}"
     command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={incoming}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
