@@ -62,6 +62,10 @@ def registration(name: str, import_seq: int) -> str:
     return f"{{{name}}}:import:{import_seq}"
 
 
+def result(name: str, import_seq: int) -> str:
+    return f"{{{name}}}:result:{import_seq}"
+
+
 def open_imports(name: str) -> str:
     return f"{{{name}}}:open"
 
@@ -102,6 +106,7 @@ LIFETIMES: dict[str, str] = {
     r"\{[\w~-]+\}:floor": "the domain's: as long as it",
     r"\{[\w~-]+\}:mark": "the domain's: written when somebody waits for durability",
     r"\{[\w~-]+\}:import:\d+": "the domain's: history of its imports, for recovery and audit",
+    r"\{[\w~-]+\}:result:\d+": "the domain's: history of its imports",
     r"\{[\w~-]+\}:open": "the domain's: a field goes when its import is closed",
     r"\{[\w~-]+\}:lease:\d+": "a run's: expires unless it is renewed",
     r"\{[\w~-]+\}:ledger:[\w-]+/[\w-]+": "the goal's: as long as it",

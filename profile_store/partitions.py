@@ -92,6 +92,16 @@ def take_over(store: Store, domain: str, partition: int) -> PartitionState:
     return PartitionState(domain, partition, token, int(floor), int(profiles), int(schema), fences)
 
 
+def read_floor(store: Store, domain: str, partition: int) -> int:
+    """The partition's floor now. Raises TransientError where the partition is not there."""
+    key = keys.meta(domain, partition)
+    with store.on_node_of(key, "reading a floor") as node:
+        floor: Any = node.hget(key, "floor")
+    if floor is None:
+        raise TransientError(f"Partition {partition} of domain {domain} is not in Redis.", code="NO_PARTITION")
+    return int(floor)
+
+
 def read_profiles(store: Store, domain: str, partition: int, addresses: list[bytes]) -> list[bytes | None]:
     """What lies at the addresses of this partition, in order."""
     if not addresses:

@@ -5,6 +5,7 @@ A registration is written once and never changed; what becomes of it stands in t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Registration:
     plan: ImportPlan | None
     configuration: str = ""
     schema_version: int = 0
+    splitter: int = 0
 
     @property
     def needed_plan(self) -> ImportPlan:
@@ -77,6 +79,7 @@ class Registration:
                 "run_id": self.run_id,
                 "configuration": self.configuration,
                 "schema_version": self.schema_version,
+                "splitter": self.splitter,
                 "source": None if self.source is None else {name: getattr(self.source, name) for name in Source.__slots__},
                 "plan": None if self.plan is None else self.plan.model_dump(mode="json"),
             },
@@ -102,6 +105,7 @@ class Registration:
             None if data["plan"] is None else ImportPlan.model_validate(data["plan"]),
             data["configuration"],
             data["schema_version"],
+            data["splitter"],
         )
 
 
@@ -138,8 +142,13 @@ def register(store: Store, registration: Registration, identity: str, new_schema
     )
     if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
         raise SchemaMovedError(f"The schema of domain {domain} changed while an import was planned.", hint="It is planned again.")
-    barrier(store, [keys.mark(domain)])
+    barrier(store, domain_marks(domain))
     return int(reply[0]), bool(reply[1])
+
+
+def pin_owner(identity: str) -> str:
+    """A name for the pinned copy of a work's source: the same each time the same work is registered."""
+    return hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
 
 
 def load(store: Store, domain: str, import_seq: int) -> Registration | None:
@@ -211,6 +220,23 @@ def drop_import(store: Store, domain: str, partitions: int, import_seq: int) -> 
         )
 
 
+def domain_marks(domain: str) -> list[str]:
+    """Where to wait for what was written under the domain's own tag."""
+    return [keys.mark(domain)]
+
+
+def put_result(store: Store, domain: str, import_seq: int, result: dict[str, Any]) -> None:
+    """What became of an import, for the runs of others and for audit."""
+    with translated("recording an import's result"):
+        store.client.set(keys.result(domain, import_seq), json.dumps(result, sort_keys=True))
+
+
+def read_result(store: Store, domain: str, import_seq: int) -> dict[str, Any] | None:
+    with translated("reading an import's result"):
+        found = store.client.get(keys.result(domain, import_seq))
+    return None if found is None else dict(json.loads(text(found)))
+
+
 def end(store: Store, registration: Registration, identity: str) -> None:
     """Give the turn to the next import: the last step, when results are recorded and what the partitions kept is dropped."""
     domain, import_seq = registration.domain, registration.import_seq
@@ -220,7 +246,7 @@ def end(store: Store, registration: Registration, identity: str) -> None:
         pipe.set(keys.floor(domain), import_seq)
         pipe.delete(keys.lease(domain, import_seq))
         pipe.execute()
-    barrier(store, [keys.mark(domain)])
+    barrier(store, domain_marks(domain))
 
 
 def read_rejects(store: Store, domain: str, partition: int, import_seq: int) -> list[bytes]:

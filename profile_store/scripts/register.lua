@@ -7,8 +7,8 @@
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known then return {tonumber(known), 0} end
 if ARGV[3] ~= '' then
-    local version = string.match(redis.call('GET', KEYS[3]) or '', '"version":%s*(%d+)')
-    if version ~= ARGV[3] then return {'SCHEMA'} end
+    local schema = redis.call('GET', KEYS[3])
+    if not schema or cjson.decode(schema).version ~= tonumber(ARGV[3]) then return {'SCHEMA'} end
 end
 local import_seq = redis.call('INCR', KEYS[1])
 redis.call('SET', ARGV[4] .. string.format('%.0f', import_seq), ARGV[2])

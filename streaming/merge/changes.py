@@ -36,7 +36,9 @@ def commit_of(header: Header, plan: ImportPlan, merged: Merged, profiles_before:
     records[0::2] = [prefix + profiles.addresses[place] for place in changed.tolist()]
     records[1::2] = blobs
     created = b"".join(profiles.addresses[place] for place in numbers_missing.tolist())
-    return Commit(header.import_seq, header.batch_no, plan.schema_version, records, created, merged.outcomes, encode_rejects(merged.rejects))
+    return Commit(
+        header.import_seq, header.batch_no, plan.schema_version, records, created, merged.outcomes, encode_rejects(merged.rejects)
+    )
 
 
 def encode_rejects(rejects: list[Reject]) -> bytes:

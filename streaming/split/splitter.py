@@ -5,7 +5,7 @@ It routes by the address of the link value alone, never by what the store holds:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from headrace.outcomes import Reason, Reject
 from streaming.merge.cast import cast_identifiers
 from streaming.split.batches import PartitionBatches, RowBatch
 from streaming.split.encoding import Read, utf8
-from streaming.split.rows import RowReader
+from streaming.split.rows import Block, RowReader
 from streaming.split.table import Columns, HeaderError, TableReader, first_row, read_header
 
 ADDRESS = pa.binary(16)
@@ -35,47 +35,59 @@ class SplitTotals:
 class Splitter:
     """Splits one file. `read(n)` gives decompressed bytes; `name` is how errors call the file.
 
-    Iterate `batches()` to the end, then `totals` is whole. `on_reject` sees each row rejected here, in file order, with its bytes.
-    Raises HeaderError, and whatever `read` raises.
+    Iterate `batches()` to the end, then `totals` is whole; or `rejected()`, to see what was rejected. Raises HeaderError, and whatever `read` raises.
     """
 
-    def __init__(self, read: Read, plan: ImportPlan, name: str, on_reject: Callable[[Reject, bytes], None] | None = None) -> None:
+    def __init__(self, read: Read, plan: ImportPlan, name: str) -> None:
         self._plan = plan
         self._name = name
+        self.header: list[str] = []
         self._read = utf8(read, plan.file_format.encoding)
-        self._on_reject = on_reject
         self._partitions = [PartitionBatches(partition) for partition in range(plan.partitions)]
         self.totals = SplitTotals(batches=[0] * plan.partitions)
 
     def batches(self) -> Iterator[RowBatch]:
-        for columns in self.columns():
+        for _, columns in self._blocks():
             for partition, rows in self._route(columns):
                 yield from self._partitions[partition].add(rows)
         for partition in self._partitions:
             yield from partition.finish()
         self.totals.batches = [one.batches for one in self._partitions]
 
-    def columns(self) -> Iterator[Columns]:
-        """The rows as columns of text, as they stand in the file, bad lines counted and reported."""
+    def rejected(self, stored: Iterator[Reject]) -> Iterator[tuple[Reject, bytes]]:
+        """Every rejected row and cell in file order, with the row's bytes: the splitter's own, and `stored` ones (by ascending offset)."""
+        waiting = next(stored, None)
+        for block, columns in self._blocks():
+            _, unusable = self._addresses(columns)
+            found = [(Reject(one.line, one.offset, None, one.reason), one.raw) for one in columns.bad]
+            own = [Reject(int(columns.lines[row]), int(columns.offsets[row]), None, reason) for row, reason in unusable.items()]
+            while waiting is not None and columns.rows and waiting.offset <= columns.offsets[-1]:
+                own.append(waiting)
+                waiting = next(stored, None)
+            found += [(reject, block.raw(int(np.searchsorted(block.offsets, reject.offset)))) for reject in own]
+            yield from sorted(found, key=lambda one: one[0].offset)
+
+    def _blocks(self) -> Iterator[tuple[Block, Columns]]:
+        """The rows as they stand in the file, and as columns of text; rows are counted on the way."""
         separator = self._plan.file_format.separator
         wanted = tuple(dict.fromkeys((self._plan.link.column, *self._plan.columns)))
         table: TableReader | None = None
-        for block in RowReader(self._read, separator.encode()).blocks():
+        for whole in RowReader(self._read, separator.encode()).blocks():
+            block = whole
             if table is None:
-                header, rest = first_row(block, self._name)
-                table = TableReader(read_header(header, separator, wanted, self._name), wanted, separator)
-                columns = table.read(rest)
-            else:
-                columns = table.read(block)
+                first, block = first_row(whole, self._name)
+                self.header = read_header(first, separator, wanted, self._name)
+                table = TableReader(self.header, wanted, separator)
+            columns = table.read(block)
             self.totals.rows += columns.rows_read
-            yield columns
+            yield block, columns
         if table is None:
             raise HeaderError(f"{self._name}: the file is empty.", code="EMPTY_FILE", hint="The first line must name the columns.")
 
     def _route(self, columns: Columns) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows for each partition, in file order within it."""
         addresses, unusable = self._addresses(columns)
-        self._reject(columns, unusable)
+        self.totals.rejected += len(columns.bad) + len(unusable)
         if not columns.rows:
             return
         packed = b"".join(addresses)
@@ -117,12 +129,3 @@ class Splitter:
         values = cast.values.to_pylist()
         unusable = {int(row): Reason.NO_IDENTIFIER for row in np.flatnonzero(cast.blank)} | cast.bad
         return addresses_of(self._plan.key, link.property, ("" if value is None else value for value in values)), unusable
-
-    def _reject(self, columns: Columns, unusable: dict[int, Reason]) -> None:
-        self.totals.rejected += len(columns.bad) + len(unusable)
-        if self._on_reject is None:
-            return
-        rejects = [(Reject(one.line, one.offset, None, one.reason), one.raw) for one in columns.bad]
-        rejects += [(Reject(int(columns.lines[row]), int(columns.offsets[row]), None, reason), b"") for row, reason in unusable.items()]
-        for reject, raw in sorted(rejects, key=lambda one: one[0].offset):
-            self._on_reject(reject, raw)

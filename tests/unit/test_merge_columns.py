@@ -31,8 +31,8 @@ class MemoryPartitions:
         self.numbers = [0] * partitions
 
     def import_file(self, data: bytes, plan: ImportPlan) -> tuple[Outcomes, list[Reject]]:
-        source, rejects = io.BytesIO(data), list[Reject]()
-        splitter = Splitter(source.read, plan, "file.csv", on_reject=lambda reject, _: rejects.append(reject))
+        stored = list[Reject]()
+        splitter = Splitter(io.BytesIO(data).read, plan, "file.csv")
         total = Outcomes()
         for batch in splitter.batches():
             message = decode(encode(Header(plan.domain, 1, batch.partition, batch.batch_no), batch.rows))
@@ -44,9 +44,14 @@ class MemoryPartitions:
                 there[key[-16:]] = blob
             self.numbers[batch.partition] += len(change.created) // 16
             total += change.outcomes
-            rejects += decode_rejects(change.rejects) if change.rejects else []
+            stored += decode_rejects(change.rejects) if change.rejects else []
         total += Outcomes(rejected=splitter.totals.rejected)
         assert total.rows == splitter.totals.rows
+        again = Splitter(io.BytesIO(data).read, plan, "file.csv")
+        rejects = []
+        for reject, raw in again.rejected(iter(sorted(stored, key=lambda one: one.offset))):
+            assert data[reject.offset : reject.offset + len(raw)] == raw
+            rejects.append(reject)
         return total, rejects
 
     def profiles(self, plan: ImportPlan) -> dict[bytes, Profile]:

@@ -1,0 +1,44 @@
+"""Which files a goal has imported (SPEC I10). The ledger belongs to the goal's id: a rename keeps it, a copy starts with none."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from profile_store import keys
+from profile_store.store import Store, text, translated
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """The last import of one file. `file`, `configuration`: the identities it had; `ended_at`: ISO 8601, UTC."""
+
+    file: str
+    configuration: str
+    import_seq: int
+    state: Literal["COMPLETE", "FAILED"]
+    ended_at: str
+    rows: int
+    reason: str = ""
+
+
+def _field(bucket: str, key: str) -> str:
+    return f"{bucket}/{key}"
+
+
+def read_ledger(store: Store, domain: str, connection: str, goal: str) -> dict[str, LedgerEntry]:
+    """`bucket/key` → its entry."""
+    with translated("reading the ledger"):
+        found = store.client.hgetall(keys.ledger(domain, connection, goal))
+    return {text(name): LedgerEntry(**json.loads(text(value))) for name, value in found.items()}
+
+
+def write_entry(store: Store, domain: str, connection: str, goal: str, place: tuple[str, str], entry: LedgerEntry) -> None:
+    """Note a file (bucket, key). Writing the same twice is harmless."""
+    with translated("writing the ledger"):
+        store.client.hset(keys.ledger(domain, connection, goal), _field(*place), json.dumps(asdict(entry), sort_keys=True))
+
+
+def entry_of(entries: dict[str, LedgerEntry], bucket: str, key: str) -> LedgerEntry | None:
+    return entries.get(_field(bucket, key))

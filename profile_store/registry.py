@@ -1,0 +1,110 @@
+"""The domains and connections of an installation, as `apply` left them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from headrace.address import domain_key
+from headrace.connections import Connection
+from headrace.domains import Domain
+from headrace.errors import TerminalError
+from headrace.schema import DomainSchema, decode_schema, encode_schema
+from profile_store import keys
+from profile_store.durability import barrier, partition_marks
+from profile_store.partitions import make_partitions
+from profile_store.store import Store, text, translated
+
+DOMAIN_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDomain:
+    """A domain as the installation knows it. `address_key`: 32 bytes, in hex; it stays when the secret of the installation changes."""
+
+    definition: Domain
+    schema: DomainSchema
+    address_key: str
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def partitions(self) -> int:
+        return self.definition.partitions
+
+
+def create_domain(store: Store, definition: Domain, schema: DomainSchema, address_secret: str) -> None:
+    """Make a domain that does not exist yet: its partitions first, so that whoever sees it finds them. Durable before it returns."""
+    name = definition.name
+    make_partitions(store, name, definition.partitions, schema.version)
+    barrier(store, partition_marks(name, range(definition.partitions)))
+    with translated("creating a domain"):
+        store.client.setnx(keys.schema(name), encode_schema(schema))
+    put_definition(store, definition, domain_key(name, address_secret).hex())
+    with translated("creating a domain"):
+        store.client.sadd(keys.domains(), name)
+    barrier(store, [keys.mark(name)])
+
+
+def put_definition(store: Store, definition: Domain, address_key: str) -> None:
+    document = {"format": DOMAIN_FORMAT, "owner": "yaml", "address_key": address_key, "definition": definition.model_dump(mode="json")}
+    with translated("storing a domain"):
+        store.client.set(keys.domain(definition.name), json.dumps(document, sort_keys=True))
+
+
+def find_domain(store: Store, name: str) -> StoredDomain | None:
+    with translated("reading a domain"):
+        document, schema = store.client.get(keys.domain(name)), store.client.get(keys.schema(name))
+    if document is None or schema is None:
+        return None
+    data = json.loads(text(document))
+    return StoredDomain(Domain.model_validate(data["definition"]), decode_schema(text(schema)), data["address_key"])
+
+
+def get_domain(store: Store, name: str) -> StoredDomain:
+    """Raises TerminalError where there is no such domain."""
+    found = find_domain(store, name)
+    if found is None:
+        there = ", ".join(domain_names(store)) or "none"
+        raise TerminalError(
+            f"There is no domain {name}; there are: {there}.",
+            code="NO_SUCH_DOMAIN",
+            hint="`headrace apply` makes the domains of its files.",
+        )
+    return found
+
+
+def domain_names(store: Store) -> tuple[str, ...]:
+    with translated("listing domains"):
+        return tuple(sorted(text(name) for name in store.client.smembers(keys.domains())))
+
+
+def put_connection(store: Store, connection: Connection) -> None:
+    with translated("storing a connection"):
+        store.client.hset(keys.connections(), connection.name, connection.model_dump_json())
+
+
+def find_connection(store: Store, name: str) -> Connection | None:
+    with translated("reading a connection"):
+        document = store.client.hget(keys.connections(), name)
+    return None if document is None else Connection.model_validate_json(text(document))
+
+
+def get_connection(store: Store, name: str) -> Connection:
+    """Raises TerminalError where there is no such connection."""
+    found = find_connection(store, name)
+    if found is None:
+        there = ", ".join(connection_names(store)) or "none"
+        raise TerminalError(
+            f"There is no connection {name}; there are: {there}.",
+            code="NO_SUCH_CONNECTION",
+            hint="`headrace apply` makes the connections of its files.",
+        )
+    return found
+
+
+def connection_names(store: Store) -> tuple[str, ...]:
+    with translated("listing connections"):
+        return tuple(sorted(text(name) for name in store.client.hkeys(keys.connections())))

@@ -1,0 +1,43 @@
+"""Wait until all imports of the domain with a smaller number are over; finish those that nobody drives any more (DESIGN §2)."""
+
+from __future__ import annotations
+
+import time
+
+from headrace.errors import TransientError
+from profile_store import sequence
+from profile_store.sequence import Registration
+from streaming.importing.context import ImportContext, Progress
+from streaming.importing.drive import drive, leased
+from streaming.importing.schema_change import drive_schema_change
+
+LOOK_SECONDS = 0.2
+
+
+def await_turn(context: ImportContext, registration: Registration, owner: str) -> bool:
+    """Whether the import is still to be driven: False where somebody else has finished it meanwhile."""
+    domain, mine = registration.domain, registration.import_seq
+    while True:
+        floor = sequence.domain_floor(context.store, domain)
+        if floor >= mine:
+            return False
+        if floor + 1 == mine:
+            return True
+        context.report(Progress("waiting", floor, mine - 1, f"import {floor + 1} of domain {domain} comes first"))
+        if not take_up(context, domain, floor + 1, owner):
+            time.sleep(LOOK_SECONDS)
+
+
+def take_up(context: ImportContext, domain: str, import_seq: int, owner: str) -> bool:
+    """Finish another run's import, if nobody drives it: whether we did."""
+    abandoned = sequence.load(context.store, domain, import_seq)
+    if abandoned is None:
+        raise TransientError(f"Import {import_seq} of domain {domain} is numbered but not there.", code="NO_REGISTRATION")
+    with leased(context, abandoned, owner) as ours:
+        if not ours:
+            return False
+        if abandoned.kind == "schema":
+            drive_schema_change(context.store, abandoned)
+        else:
+            drive(context, abandoned)
+        return True

@@ -1,0 +1,65 @@
+"""An import that has its turn, from its registration to its end: what the flow does, and what finishes an abandoned one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from headrace.errors import HeadraceError, TerminalError
+from profile_store import sequence
+from profile_store.sequence import LEASE_SECONDS, Registration
+from streaming.importing.await_outcomes import await_outcomes
+from streaming.importing.close import ImportResult, close_import, freeze
+from streaming.importing.context import ImportContext
+from streaming.importing.publish import publish_rows
+from streaming.importing.write_rejects import write_rejects
+
+
+def drive(context: ImportContext, registration: Registration) -> ImportResult:
+    """Finish an import whose turn it is. One that can't be finished is closed FAILED, with what it applied on record.
+
+    Raises TransientError: an outage; the import stays open and may be driven again.
+    """
+    result = None
+    try:
+        totals = publish_rows(context, registration)
+        outcomes = await_outcomes(context, registration, totals)
+        rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
+        result = ImportResult(registration, "COMPLETE", outcomes, rejects.key)
+    except TerminalError as error:
+        result = fail(context, registration, error)
+    close_import(context, result)
+    return result
+
+
+def fail(context: ImportContext, registration: Registration, error: TerminalError) -> ImportResult:
+    """What becomes of an import that can't be finished: refused from here on, counted, explained."""
+    if error.code == "NOT_CONSERVED":
+        raise error
+    return ImportResult(registration, "FAILED", freeze(context, registration), None, str(error))
+
+
+@contextmanager
+def leased(context: ImportContext, registration: Registration, owner: str) -> Iterator[bool]:
+    """Hold the import's lease while the block runs, if nobody else has it: gives whether we do."""
+    domain, import_seq = registration.domain, registration.import_seq
+    if not sequence.take_lease(context.store, domain, import_seq, owner):
+        yield False
+        return
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(LEASE_SECONDS / 3):
+            with suppress(HeadraceError):  # the lease saves work, it guards nothing; the work itself reports the outage
+                sequence.take_lease(context.store, domain, import_seq, owner)
+
+    thread = threading.Thread(target=renew, name=f"lease-{import_seq}", daemon=True)
+    thread.start()
+    try:
+        yield True
+    finally:
+        ended.set()
+        thread.join()
+        with suppress(HeadraceError):
+            sequence.drop_lease(context.store, domain, import_seq)

@@ -1,0 +1,76 @@
+"""A number in the domain's sequence for one file, and everything that finishing it takes (DESIGN §2)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from headrace.connections import Connection
+from headrace.errors import TransientError
+from headrace.goals import ImportGoal
+from object_store.versions import ObjectVersion
+from profile_store import registry, sequence
+from profile_store.sequence import Registration, SchemaMovedError
+from streaming.importing.context import ImportContext
+from streaming.importing.plan import domain_of, plan_of
+from streaming.importing.scan import identity_of, source_of
+from streaming.split import SPLITTER_FORMAT
+
+_ATTEMPTS = 5
+
+
+def register_import(context: ImportContext, connection: Connection, goal: ImportGoal, version: ObjectVersion, run_id: str) -> Registration:
+    """Register one file version under the goal's present configuration; the same work, while it is open, keeps its number.
+
+    In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12).
+    """
+    objects = context.objects_of(connection.name)
+    current = objects.head(version.bucket, version.key)
+    source = source_of(current)
+    name = domain_of(goal)
+    for _ in range(_ATTEMPTS):
+        domain = registry.get_domain(context.store, name)
+        configuration = identity_of(connection, goal, domain)
+        identity = work_identity(connection.name, goal.id, source.identity, configuration)
+        if goal.pin == "auto":
+            pinned = objects.pin(current, sequence.pin_owner(identity))
+            if pinned.key != current.key:
+                source = replace(source, pinned_key=pinned.key, pinned_etag=pinned.etag)
+        registration = Registration(
+            domain=name,
+            import_seq=0,
+            kind="import",
+            connection=connection.name,
+            goal=goal.id,
+            run_id=run_id,
+            source=source,
+            plan=plan_of(goal, domain),
+            configuration=configuration,
+            schema_version=domain.schema.version,
+            splitter=SPLITTER_FORMAT,
+        )
+        try:
+            import_seq, fresh = sequence.register(context.store, registration, identity)
+        except SchemaMovedError:
+            continue
+        if fresh:
+            return replace(registration, import_seq=import_seq)
+        known = sequence.load(context.store, name, import_seq)
+        if known is not None:
+            return known
+    raise TransientError(f"The schema of domain {name} keeps changing while a file is registered.", code="SCHEMA_MOVED")
+
+
+def work_identity(connection: str, goal: str, file: str, configuration: str) -> str:
+    return json.dumps([connection, goal, file, configuration])
+
+
+def identity_of_registration(registration: Registration) -> str:
+    """What `register_import` registered it under."""
+    if registration.kind == "schema":
+        return schema_work(registration.schema_version)
+    return work_identity(registration.connection, registration.goal, registration.needed_source.identity, registration.configuration)
+
+
+def schema_work(version: int) -> str:
+    return json.dumps(["schema", version])
