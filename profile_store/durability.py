@@ -8,6 +8,7 @@ came before the call, whichever connection, thread or process made it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from headrace.errors import TransientError
 from profile_store import keys
@@ -34,7 +35,7 @@ def barrier(store: Store, marks: Iterable[str]) -> None:
 
 def _wait(store: Store, mark: str) -> None:
     with store.on_node_of(mark, "waiting for durability") as node:
-        connection = node.client()  # one connection of its own: WAITAOF is about the connection that wrote
+        connection: Any = node.client()  # type: ignore[no-untyped-call]  # one connection of its own: WAITAOF is about the connection that wrote
         try:
             connection.hset(mark, "mark", "1")
             local, _replicas = connection.execute_command("WAITAOF", 1, 0, _WAIT_MS)

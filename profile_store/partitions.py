@@ -108,7 +108,7 @@ def read_profiles(store: Store, domain: str, partition: int, addresses: list[byt
         return []
     prefix = keys.address_prefix(domain, partition)
     with store.on_node_of(keys.meta(domain, partition), "reading profiles") as node:
-        found: Any = node.execute_command("MGET", *[prefix + address for address in addresses])
+        found: Any = node.mget([prefix + address for address in addresses])
     return list(found)
 
 

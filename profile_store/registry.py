@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.address import domain_key
 from headrace.connections import Connection
@@ -74,6 +75,17 @@ def get_domain(store: Store, name: str) -> StoredDomain:
             hint="`headrace apply` makes the domains of its files.",
         )
     return found
+
+
+def has_profiles(store: Store, domain: StoredDomain) -> bool:
+    """Whether any partition has a profile."""
+    for partition in range(domain.partitions):
+        key = keys.meta(domain.name, partition)
+        with store.on_node_of(key, "counting profiles") as node:
+            found: Any = node.hget(key, "profiles")
+        if int(found or 0) > 0:
+            return True
+    return False
 
 
 def domain_names(store: Store) -> tuple[str, ...]:

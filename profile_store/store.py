@@ -140,9 +140,9 @@ class Store:
         source, digest = _script(name)
         with self.on_node_of(keys[0], f"running {name}.lua") as node:
             try:
-                return node.execute_command("EVALSHA", digest, len(keys), *keys, *arguments)
+                return node.evalsha(digest, len(keys), *keys, *arguments)
             except NoScriptError:
-                return node.execute_command("EVAL", source, len(keys), *keys, *arguments)
+                return node.eval(source, len(keys), *keys, *arguments)
 
     def check_safe(self) -> None:
         """Refuse a Redis that could lose what it acknowledged: evicting keys, or without the log that the durability setting relies on.

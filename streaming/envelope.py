@@ -53,7 +53,8 @@ def encode(header: Header, rows: pa.RecordBatch) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_batch(rows)
-    return _HEAD.pack(_MAGIC, MESSAGE_FORMAT, len(described)) + described + sink.getvalue().to_pybytes()
+    body: bytes = sink.getvalue().to_pybytes()
+    return _HEAD.pack(_MAGIC, MESSAGE_FORMAT, len(described)) + described + body
 
 
 def decode_header(value: bytes) -> tuple[Header, int]:

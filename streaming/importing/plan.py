@@ -5,10 +5,13 @@ from __future__ import annotations
 from headrace.address import PROFILE_IDENTIFIER
 from headrace.connection_checks import domain_name
 from headrace.errors import ConfigurationError, TerminalError
-from headrace.goals import ImportGoal
+from headrace.goals import ImportGoal, ImportGroupsGoal, ImportProfilesGoal
 from headrace.import_plan import ImportPlan, PlannedFormat, PlannedLink, PlannedMapping
 from headrace.schema import DomainSchema, StoredProperty
 from profile_store.registry import StoredDomain
+
+
+AnyImportGoal = ImportProfilesGoal | ImportGroupsGoal
 
 
 def plan_of(goal: ImportGoal, domain: StoredDomain) -> ImportPlan:
@@ -87,6 +90,6 @@ def _refuse_several_identifiers(goal: ImportGoal, schema: DomainSchema) -> None:
         raise ConfigurationError(problems)
 
 
-def domain_of(goal: ImportGoal) -> str:
+def domain_of(goal: AnyImportGoal) -> str:
     """The domain a goal writes to; a group goal's is `<domain>~<group type>` (SPEC G5)."""
     return domain_name(goal)

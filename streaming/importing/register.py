@@ -7,19 +7,18 @@ from dataclasses import replace
 
 from headrace.connections import Connection
 from headrace.errors import TransientError
-from headrace.goals import ImportGoal
 from object_store.versions import ObjectVersion
 from profile_store import registry, sequence
 from profile_store.sequence import Registration, SchemaMovedError
 from streaming.importing.context import ImportContext
-from streaming.importing.plan import domain_of, plan_of
+from streaming.importing.plan import AnyImportGoal, domain_of, plan_of
 from streaming.importing.scan import identity_of, source_of
 from streaming.split import SPLITTER_FORMAT
 
 _ATTEMPTS = 5
 
 
-def register_import(context: ImportContext, connection: Connection, goal: ImportGoal, version: ObjectVersion, run_id: str) -> Registration:
+def register_import(context: ImportContext, connection: Connection, goal: AnyImportGoal, version: ObjectVersion, run_id: str) -> Registration:
     """Register one file version under the goal's present configuration; the same work, while it is open, keeps its number.
 
     In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12).

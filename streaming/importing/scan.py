@@ -8,14 +8,13 @@ from typing import Literal
 from headrace.configuration_identity import configuration_identity
 from headrace.connections import Connection
 from headrace.file_selection import select_files
-from headrace.goals import ImportGoal
 from object_store.versions import ObjectVersion
 from profile_store import ledger, registry
 from profile_store.ledger import LedgerEntry
 from profile_store.registry import StoredDomain
 from profile_store.sequence import Source
 from streaming.importing.context import ImportContext
-from streaming.importing.plan import domain_of
+from streaming.importing.plan import AnyImportGoal, domain_of
 
 FileStatus = Literal["new", "changed", "imported", "failed", "skipped"]
 
@@ -33,7 +32,7 @@ class ScannedFile:
         return self.status in ("new", "changed", "failed")
 
 
-def scan_goal(context: ImportContext, connection: Connection, goal: ImportGoal) -> list[ScannedFile]:
+def scan_goal(context: ImportContext, connection: Connection, goal: AnyImportGoal) -> list[ScannedFile]:
     """The goal's files in the order they are imported. Changes nothing."""
     domain = registry.get_domain(context.store, domain_of(goal))
     entries = ledger.read_ledger(context.store, domain.name, connection.name, goal.id)
@@ -49,7 +48,7 @@ def scan_goal(context: ImportContext, connection: Connection, goal: ImportGoal) 
     return found
 
 
-def identity_of(connection: Connection, goal: ImportGoal, domain: StoredDomain) -> str:
+def identity_of(connection: Connection, goal: AnyImportGoal, domain: StoredDomain) -> str:
     """The configuration's identity (SPEC I10)."""
     return configuration_identity(goal, domain.schema, connection.objectives)
 
@@ -58,7 +57,7 @@ def source_of(version: ObjectVersion) -> Source:
     return Source(version.bucket, version.key, version.version_id, version.etag, version.size, version.last_modified.isoformat())
 
 
-def _judge(goal: ImportGoal, entry: LedgerEntry | None, file: str, configuration: str) -> tuple[FileStatus, str]:
+def _judge(goal: AnyImportGoal, entry: LedgerEntry | None, file: str, configuration: str) -> tuple[FileStatus, str]:
     if entry is None:
         return "new", "not imported before"
     if entry.state == "FAILED":

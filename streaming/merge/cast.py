@@ -161,7 +161,8 @@ def _fast_moments(cells: pa.StringArray, pattern: str) -> tuple[Any, Mask]:
 
 def _fixed_shape(pattern: str) -> tuple[str, list[tuple[str, int]], int]:
     """The regular expression of a strptime pattern whose every part has one width, the places of the parts, the width; no parts: there is none."""
-    shape, parts, place, rest = r"\A", [], 0, pattern
+    shape, place, rest = r"\A", 0, pattern
+    parts: list[tuple[str, int]] = []
     while rest:
         if rest[0] == "%":
             directive = rest[1:2]

@@ -50,8 +50,8 @@ class Splitter:
         for _, columns in self._blocks():
             for partition, rows in self._route(columns):
                 yield from self._partitions[partition].add(rows)
-        for partition in self._partitions:
-            yield from partition.finish()
+        for gathered in self._partitions:
+            yield from gathered.finish()
         self.totals.batches = [one.batches for one in self._partitions]
 
     def rejected(self, stored: Iterator[Reject]) -> Iterator[tuple[Reject, bytes]]:

@@ -101,10 +101,10 @@ class DomainWorker:
             log.warning("domain %s: Kafka: %s", self.domain, error.args[0].str())
             return
         for message in messages:
-            error = message.error()
-            if error is not None:
-                if error.code() not in (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART):
-                    log.warning("domain %s: Kafka: %s", self.domain, error.str())
+            refused = message.error()
+            if refused is not None:
+                if refused.code() not in (KafkaError._PARTITION_EOF, KafkaError.UNKNOWN_TOPIC_OR_PART):
+                    log.warning("domain %s: Kafka: %s", self.domain, refused.str())
                 continue
             owned = self._owned.get(message.partition())
             if owned is not None:

@@ -25,7 +25,8 @@ def serve(host: str, port: int, health: Callable[[], tuple[bool, dict[str, Any]]
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         match environ["PATH_INFO"]:
             case "/metrics":
-                return metrics_app(environ, start_response)
+                answer: Iterable[bytes] = metrics_app(environ, start_response)
+                return answer
             case "/health":
                 well, said = health()
                 start_response("200 OK" if well else "503 Service Unavailable", [("Content-Type", "application/json")])

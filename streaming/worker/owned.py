@@ -40,7 +40,7 @@ class OwnedPartition:
 
     def failed(self) -> float:
         """Note a failure; seconds until the next attempt."""
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.attempts)
+        pause: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**self.attempts)
         self.attempts += 1
         self.not_before = time.monotonic() + pause
         return pause
