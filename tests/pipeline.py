@@ -27,10 +27,9 @@ from profile_store import keys, registry
 from profile_store.records import decode_record
 from profile_store.store import Store
 from streaming.importing.apply import apply_configuration, plan_configuration
-from streaming.importing.await_turn import await_turn
+from streaming.importing.await_turn import finish
 from streaming.importing.close import ImportResult
 from streaming.importing.context import ImportContext
-from streaming.importing.drive import drive, leased
 from streaming.importing.register import register_import
 from streaming.importing.scan import scan_goal
 from streaming.worker.domain_worker import DomainWorker
@@ -84,10 +83,7 @@ class Pipeline:
                 if not scanned.wanted:
                     continue
                 registration = register_import(context, connection, goal, scanned.version, run_id)
-                if await_turn(context, registration, run_id):
-                    with leased(context, registration, run_id) as ours:
-                        if ours:
-                            results.append(drive(context, registration))
+                results.append(finish(context, registration, run_id))
         return results
 
     def profiles(self, domain: str) -> dict[bytes, Profile]:

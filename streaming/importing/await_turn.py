@@ -7,6 +7,7 @@ import time
 from headrace.errors import TransientError
 from profile_store import sequence
 from profile_store.sequence import Registration
+from streaming.importing.close import ImportResult, resume_end, result_of
 from streaming.importing.context import ImportContext, Progress
 from streaming.importing.drive import drive, leased
 from streaming.importing.schema_change import drive_schema_change
@@ -22,10 +23,24 @@ def await_turn(context: ImportContext, registration: Registration, owner: str) -
         if floor >= mine:
             return False
         if floor + 1 == mine:
-            return True
+            return registration.kind == "schema" or resume_end(context, registration) is None
         context.report(Progress("waiting", floor, mine - 1, f"import {floor + 1} of domain {domain} comes first"))
         if not take_up(context, domain, floor + 1, owner):
             time.sleep(LOOK_SECONDS)
+
+
+def finish(context: ImportContext, registration: Registration, owner: str) -> ImportResult:
+    """See an import through to its end, whoever does the work. Raises TransientError: it stays open."""
+    while await_turn(context, registration, owner):
+        with leased(context, registration, owner) as ours:
+            if ours:
+                return drive(context, registration)
+        context.report(Progress("waiting", 0, 0, "another run imports this file"))
+        time.sleep(LOOK_SECONDS)
+    result = result_of(context, registration)
+    if result is None:
+        raise TransientError(f"Import {registration.import_seq} of domain {registration.domain} is over without a result.", code="NO_RESULT")
+    return result
 
 
 def take_up(context: ImportContext, domain: str, import_seq: int, owner: str) -> bool:

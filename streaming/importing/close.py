@@ -1,9 +1,15 @@
-"""The end of an import: its result on record, its floor raised, the turn given on (DESIGN §2, Completion)."""
+"""The end of an import: its result on record, its floor raised, the turn given on (DESIGN §2, Completion).
+
+Every step may be repeated. Whoever finds a result on record finishes what is left of the end (`resume_end`) and publishes nothing any more: behind a
+raised floor nothing would ever be counted again.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from headrace.errors import TerminalError
 from headrace.outcomes import Outcomes
 from profile_store import ledger, runs, sequence
 from profile_store.durability import barrier, partition_marks
@@ -12,6 +18,9 @@ from profile_store.sequence import Registration
 from streaming.importing.context import ImportContext
 from streaming.importing.publish import pinned_version
 from streaming.importing.register import identity_of_registration
+
+COMPLETE, FAILED, FAILING = "COMPLETE", "FAILED", "FAILING"
+"""FAILING: refused from here on; what it had applied is still to be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +34,79 @@ class ImportResult:
     reason: str = ""
 
 
-def freeze(context: ImportContext, registration: Registration) -> Outcomes:
-    """Refuse the import's messages from here on, and give what it has applied: for one that can't be finished."""
-    domain, partitions = registration.domain, registration.needed_plan.partitions
-    sequence.raise_floors(context.store, domain, partitions, registration.import_seq)
-    return sequence.progress(context.store, domain, partitions, registration.import_seq).outcomes
-
-
 def close_import(context: ImportContext, result: ImportResult) -> None:
-    """Each step may be repeated: whoever takes the import up after a crash does the same again."""
+    """End an import that is complete, or that `fail_import` has counted."""
+    _record(context, result)
+    _give_turn_on(context, result.registration)
+
+
+def fail_import(context: ImportContext, registration: Registration, reason: str) -> ImportResult:
+    """End an import that can't be finished, with what it has applied on record."""
+    failing = ImportResult(registration, FAILING, Outcomes(), None, reason)
+    _put_result(context, failing)
+    domain, partitions = registration.domain, registration.needed_plan.partitions
+    barrier(context.store, sequence.domain_marks(domain))
+    sequence.raise_floors(context.store, domain, partitions, registration.import_seq)
+    applied = sequence.progress(context.store, domain, partitions, registration.import_seq).outcomes
+    failed = replace(failing, state=FAILED, outcomes=applied)
+    close_import(context, failed)
+    return failed
+
+
+def fail(context: ImportContext, registration: Registration, error: TerminalError) -> ImportResult:
+    """`fail_import` for an error, but for the one that says that Headrace itself is wrong: that must stop the domain."""
+    if error.code == "NOT_CONSERVED":
+        raise error
+    return fail_import(context, registration, str(error))
+
+
+def result_of(context: ImportContext, registration: Registration) -> ImportResult | None:
+    """What is on record, if anything: then the import is over, or about to be."""
+    found = sequence.read_result(context.store, registration.domain, registration.import_seq)
+    if found is None:
+        return None
+    outcomes = Outcomes(**{one.name: found[one.name] for one in fields(Outcomes)})
+    return ImportResult(registration, found["state"], outcomes, found["rejects_key"], found["reason"])
+
+
+def resume_end(context: ImportContext, registration: Registration) -> ImportResult | None:
+    """Finish the end of an import whose driver died in it; None where it had not come so far."""
+    result = result_of(context, registration)
+    if result is None:
+        return None
+    if result.state == FAILING:
+        return fail_import(context, registration, result.reason)
+    close_import(context, result)
+    return result
+
+
+def _put_result(context: ImportContext, result: ImportResult) -> None:
+    record: dict[str, Any] = {"state": result.state, "reason": result.reason, "rejects_key": result.rejects_key, **result.outcomes.as_dict()}
+    sequence.put_result(context.store, result.registration.domain, result.registration.import_seq, record)
+
+
+def _record(context: ImportContext, result: ImportResult) -> None:
     registration = result.registration
-    store, domain, import_seq = context.store, registration.domain, registration.import_seq
-    source, partitions = registration.needed_source, registration.needed_plan.partitions
+    source, domain = registration.needed_source, registration.domain
     entry = LedgerEntry(
         file=source.identity,
         configuration=registration.configuration,
-        import_seq=import_seq,
-        state="COMPLETE" if result.state == "COMPLETE" else "FAILED",
+        import_seq=registration.import_seq,
+        state="COMPLETE" if result.state == COMPLETE else "FAILED",
         ended_at=runs.now(),
         rows=result.outcomes.rows,
         reason=result.reason,
     )
-    sequence.put_result(
-        store,
-        domain,
-        import_seq,
-        {"state": result.state, "reason": result.reason, "rejects_key": result.rejects_key, **asdict(result.outcomes)},
-    )
-    ledger.write_entry(store, domain, registration.connection, registration.goal, (source.bucket, source.key), entry)
-    barrier(store, [*partition_marks(domain, range(partitions)), *sequence.domain_marks(domain)])
-    sequence.raise_floors(store, domain, partitions, import_seq)
-    sequence.drop_import(store, domain, partitions, import_seq)
+    _put_result(context, result)
+    ledger.write_entry(context.store, domain, registration.connection, registration.goal, (source.bucket, source.key), entry)
+    barrier(context.store, [*partition_marks(domain, range(registration.needed_plan.partitions)), *sequence.domain_marks(domain)])
+
+
+def _give_turn_on(context: ImportContext, registration: Registration) -> None:
+    domain, import_seq, partitions = registration.domain, registration.import_seq, registration.needed_plan.partitions
+    sequence.raise_floors(context.store, domain, partitions, import_seq)
+    sequence.drop_import(context.store, domain, partitions, import_seq)
     pinned = pinned_version(registration)
     if pinned is not None:
         context.objects_of(registration.connection).unpin(pinned)
-    sequence.end(store, registration, identity_of_registration(registration))
+    sequence.end(context.store, registration, identity_of_registration(registration))

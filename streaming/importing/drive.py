@@ -10,7 +10,7 @@ from headrace.errors import HeadraceError, TerminalError
 from profile_store import sequence
 from profile_store.sequence import LEASE_SECONDS, Registration
 from streaming.importing.await_outcomes import await_outcomes
-from streaming.importing.close import ImportResult, close_import, freeze
+from streaming.importing.close import COMPLETE, ImportResult, close_import, fail, resume_end
 from streaming.importing.context import ImportContext
 from streaming.importing.publish import publish_rows
 from streaming.importing.write_rejects import write_rejects
@@ -21,23 +21,18 @@ def drive(context: ImportContext, registration: Registration) -> ImportResult:
 
     Raises TransientError: an outage; the import stays open and may be driven again.
     """
-    result = None
+    ended = resume_end(context, registration)
+    if ended is not None:
+        return ended
     try:
         totals = publish_rows(context, registration)
         outcomes = await_outcomes(context, registration, totals)
         rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
-        result = ImportResult(registration, "COMPLETE", outcomes, rejects.key)
     except TerminalError as error:
-        result = fail(context, registration, error)
+        return fail(context, registration, error)
+    result = ImportResult(registration, COMPLETE, outcomes, rejects.key)
     close_import(context, result)
     return result
-
-
-def fail(context: ImportContext, registration: Registration, error: TerminalError) -> ImportResult:
-    """What becomes of an import that can't be finished: refused from here on, counted, explained."""
-    if error.code == "NOT_CONSERVED":
-        raise error
-    return ImportResult(registration, "FAILED", freeze(context, registration), None, str(error))
 
 
 @contextmanager
