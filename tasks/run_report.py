@@ -8,33 +8,47 @@ from typing import Any
 
 from headrace.outcomes import Outcomes, Reason
 
-REJECTS_SHOWN = 100
-"""In the table artifact of a run; the rejects file has all."""
+
+@dataclass(frozen=True)
+class FileName:
+    bucket: str
+    key: str
+
+    @property
+    def location(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True)
 class ImportedFile:
-    """A file that this run imported to its end.
+    """A file that was imported to its end; `seconds` from its turn to its last durable outcome.
 
-    `seconds`: from its turn to its last durable outcome; `reasons`: rejected rows and cells by code; `rejects`: s3:// of the rejects file.
+    `rejects_key`: the object that holds its rejects. `reasons`: codes of its first rejects, counted; all of them, where there are few.
     """
 
-    location: str
+    file: FileName
+    import_seq: int
     outcomes: Outcomes
     seconds: float
+    rejects_key: str | None = None
     reasons: Mapping[str, int] = field(default_factory=dict)
-    rejects: str | None = None
 
     @property
     def rows_per_second(self) -> float:
         return self.outcomes.rows / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def rejects(self) -> str:
+        """Where they are, empty for none."""
+        return FileName(self.file.bucket, self.rejects_key).location if self.rejects_key else ""
+
 
 @dataclass(frozen=True)
 class FailedFile:
-    """A file whose import failed; `why` says what to do. `outcomes`: what was applied before, on record."""
+    """A file whose import failed; `why` says what to do. `outcomes`: what was applied before. `import_seq` 0: it got no number."""
 
-    location: str
+    file: FileName
+    import_seq: int
     why: str
     outcomes: Outcomes = field(default_factory=Outcomes)
 
@@ -43,28 +57,32 @@ class FailedFile:
 class LeftFile:
     """A file that matches and was left alone, with the ledger's reason."""
 
-    location: str
+    file: FileName
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class GoalReport:
-    """`place`: s3:// of the directory that the goal's files are in."""
+    """Grows while the goal's files are imported. `place`: s3:// of the directory that they are in.
+
+    `stopped`: why the goal as a whole could not go on (its bucket can't be listed, an outage…); empty otherwise.
+    """
 
     goal: str
     domain: str
     place: str
-    imported: tuple[ImportedFile, ...] = ()
-    failed: tuple[FailedFile, ...] = ()
-    left: tuple[LeftFile, ...] = ()
+    imported: list[ImportedFile] = field(default_factory=list)
+    failed: list[FailedFile] = field(default_factory=list)
+    left: list[LeftFile] = field(default_factory=list)
     stopped: str = ""
-    """Why the goal as a whole could not go on (its bucket can't be listed, …)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunReport:
+    """Grows with its goals."""
+
     connection: str
-    goals: tuple[GoalReport, ...]
+    goals: list[GoalReport] = field(default_factory=list)
 
     @property
     def imported(self) -> list[ImportedFile]:
@@ -90,7 +108,7 @@ class RunReport:
 def headline(report: RunReport) -> str:
     """One line: the state message of the run and the title of its summary."""
     if not report.succeeded:
-        problems = [f"{file.location}: {file.why}" for file in report.failed]
+        problems = [f"{file.file.location}: {file.why}" for file in report.failed]
         problems += [f"goal {goal.goal}: {goal.stopped}" for goal in report.stopped]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return f"{len(report.imported)} of {_files(len(report.imported) + len(report.failed))} imported. {problems[0]}{more}"
@@ -111,7 +129,7 @@ def summary_markdown(report: RunReport) -> str:
 
 def left_table(report: RunReport) -> list[dict[str, Any]]:
     """For a run that found nothing to do: each file, and what the ledger says about it."""
-    return [{"file": file.location, "the ledger says": file.why} for file in report.left]
+    return [{"file": file.file.location, "the ledger says": file.why} for file in report.left]
 
 
 def total(outcomes: Iterable[Outcomes]) -> Outcomes:
@@ -125,23 +143,21 @@ def _goal_parts(goal: GoalReport) -> list[str]:
     if goal.imported:
         parts.append(_outcomes_table(goal))
     for file in goal.imported:
-        if file.reasons:
-            parts += [f"#### Rejected of {_name(goal, file.location)}", _reasons_table(file.reasons)]
         if file.rejects:
-            parts.append(f"With line, column and raw row: {_code(file.rejects)}")
+            parts += _rejects_parts(goal, file)
     if goal.failed:
-        rows = [(_name(goal, file.location), f"{file.outcomes.rows:,}", _text(file.why)) for file in goal.failed]
+        rows = [(_name(goal, file.file), f"{file.outcomes.rows:,}", _text(file.why)) for file in goal.failed]
         parts += ["#### Failed", _table(("File", "Rows applied", "Why"), rows)]
     if goal.left:
         parts += [
             "#### Left alone",
-            _table(("File", "The ledger says"), [(_name(goal, file.location), _text(file.why)) for file in goal.left]),
+            _table(("File", "The ledger says"), [(_name(goal, file.file), _text(file.why)) for file in goal.left]),
         ]
     return parts
 
 
 def _outcomes_table(goal: GoalReport) -> str:
-    rows = [_outcomes_row(_name(goal, file.location), file.outcomes, file.rows_per_second) for file in goal.imported]
+    rows = [_outcomes_row(_name(goal, file.file), file.outcomes, file.rows_per_second) for file in goal.imported]
     if len(goal.imported) > 1:
         outcomes, seconds = total(file.outcomes for file in goal.imported), sum(file.seconds for file in goal.imported)
         rows.append(_outcomes_row("all", outcomes, outcomes.rows / seconds if seconds > 0 else 0.0))
@@ -153,13 +169,25 @@ def _outcomes_row(name: str, outcomes: Outcomes, rate: float) -> tuple[str, ...]
     return (name, *(f"{count:,}" for count in counts))
 
 
+def _rejects_parts(goal: GoalReport, file: ImportedFile) -> list[str]:
+    rejects, counted = file.outcomes.rejected + file.outcomes.cells, sum(file.reasons.values())
+    first = f" The first {counted:,}:" if 0 < counted < rejects else ""
+    parts = [
+        f"#### Rejected of {_name(goal, file.file)}",
+        f"{file.outcomes.rejected:,} rows, and {file.outcomes.cells:,} cells of rows that were imported without them.{first}",
+    ]
+    if file.reasons:
+        parts.append(_reasons_table(file.reasons))
+    return [*parts, f"All of them, with line, column and raw row: {_code(file.rejects)}"]
+
+
 def _reasons_table(reasons: Mapping[str, int]) -> str:
     ordered = sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))
     return _table(("Count", "Code", "Meaning"), [(f"{count:,}", _code(code), _text(_meaning(code))) for code, count in ordered])
 
 
-def _name(goal: GoalReport, location: str) -> str:
-    return _code(location.removeprefix(goal.place))
+def _name(goal: GoalReport, file: FileName) -> str:
+    return _code(file.location.removeprefix(goal.place))
 
 
 def _meaning(code: str) -> str:

@@ -1,0 +1,74 @@
+"""What the steps of an import work with, opened from the settings for as long as one task needs it.
+
+Every task opens its own: a context holds connections and keys, which are never handed from task to task. Names and numbers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from headrace.connections import Connection
+from headrace.errors import TerminalError
+from headrace.goals import ImportProfilesGoal
+from headrace.settings import S3Settings, Settings
+from object_store.store import ObjectStore
+from profile_store import registry, sequence
+from profile_store.sequence import Registration
+from profile_store.store import Store
+from streaming.importing.context import ImportContext, Report, silent
+from tasks.credentials import s3_access
+
+
+@dataclass(frozen=True)
+class ImportNumber:
+    """Names an import: its number in the sequence of its domain."""
+
+    domain: str
+    import_seq: int
+
+
+@contextmanager
+def opened(report: Report = silent) -> Iterator[ImportContext]:
+    """`report` is told how far the step is."""
+    settings = Settings()
+    store = Store(settings.redis)
+    try:
+        yield ImportContext(store, settings.kafka, _objects_of(store, settings.s3), report)
+    finally:
+        store.close()
+
+
+def _objects_of(store: Store, settings: S3Settings) -> Callable[[str], ObjectStore]:
+    @cache
+    def objects_of(connection: str) -> ObjectStore:
+        return ObjectStore(s3_access(registry.get_connection(store, connection).s3, settings))
+
+    return objects_of
+
+
+def registration_of(context: ImportContext, number: ImportNumber) -> Registration:
+    found = sequence.load(context.store, number.domain, number.import_seq)
+    if found is None:
+        raise TerminalError(
+            f"Import {number.import_seq} of domain {number.domain} is not registered.",
+            code="NO_REGISTRATION",
+            hint="The store lost what it had acknowledged, or is another one; check HEADRACE_REDIS_URL, then run again.",
+        )
+    return found
+
+
+def import_goal(connection: Connection, goal_id: str) -> ImportProfilesGoal:
+    """Raises TerminalError where the connection has no such goal, or it is of another kind."""
+    goal = connection.goal(goal_id)
+    if isinstance(goal, ImportProfilesGoal):
+        return goal
+    there = ", ".join(one.id for one in connection.goals if isinstance(one, ImportProfilesGoal)) or "none"
+    what = f"no goal {goal_id}" if goal is None else f"a goal {goal_id} of kind {goal.kind}, which imports no profiles"
+    raise TerminalError(
+        f"Connection {connection.name} has {what}; its goals that do: {there}.",
+        code="NO_SUCH_GOAL",
+        hint="Choose one of them, or none for all.",
+    )

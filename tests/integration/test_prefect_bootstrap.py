@@ -1,0 +1,123 @@
+"""The bootstrap against a real Prefect server: twice, at once, and without undoing what users did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.prefect_api import PrefectApi, finish
+
+pytestmark = pytest.mark.slow
+
+BOOTSTRAP = "from deployments.bootstrap import bootstrap; bootstrap()"
+
+CONNECTION: dict[str, Any] = {
+    "version": 1,
+    "kind": "connection",
+    "name": "crm",
+    "description": "Nightly CRM dump",
+    "labels": ["nightly"],
+    "goals": [
+        {
+            "kind": "import_profiles",
+            "id": "customers",
+            "name": "Customers",
+            "domain": "retail",
+            "source": {"bucket": "crm-files", "files": "*.csv"},
+            "link": [{"column": "id", "property": "customer_id"}],
+            "mappings": [{"column": "tier", "property": "tier"}],
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(prefect_server: PrefectApi) -> PrefectApi:
+    """By three processes at once, as when several containers start together; then once more."""
+    for program in [prefect_server.program(BOOTSTRAP) for _ in range(3)]:
+        finish(program)
+    finish(prefect_server.program(BOOTSTRAP))
+    return prefect_server
+
+
+def deploy(prefect: PrefectApi, connection: dict[str, Any]) -> None:
+    imports = "from headrace.connections import Connection; from deployments.bootstrap import deploy_connection"
+    finish(prefect.program(f"{imports}; deploy_connection(Connection.model_validate({connection!r}))"))
+
+
+def test_one_of_everything_after_many_bootstraps(bootstrapped: PrefectApi) -> None:
+    pools = bootstrapped.post("/work_pools/filter")
+    deployments = bootstrapped.post("/deployments/filter", deployments={"name": {"any_": ["any-connection"]}})
+    automations = bootstrapped.post("/automations/filter")
+
+    assert [(pool["name"], pool["type"]) for pool in pools] == [("headrace", "process")]
+    assert [deployment["entrypoint"] for deployment in deployments] == ["flows.import_profiles.import_profiles"]
+    assert len(automations) == 1
+    assert automations[0]["enabled"]
+
+
+def test_bootstrap_keeps_a_schedule_and_a_limit_that_a_user_made(bootstrapped: PrefectApi) -> None:
+    deployment = bootstrapped.deployment("import-profiles/any-connection")
+    schedule = {"schedule": {"cron": "0 3 * * *", "timezone": "UTC"}, "active": True, "parameters": {"connection": "crm"}}
+    bootstrapped.request("POST", f"/deployments/{deployment['id']}/schedules", [schedule])
+    bootstrapped.patch("/work_pools/headrace", concurrency_limit=7)
+
+    finish(bootstrapped.program(BOOTSTRAP))
+
+    after = bootstrapped.deployment("import-profiles/any-connection")
+    assert [one["schedule"]["cron"] for one in after["schedules"]] == ["0 3 * * *"]
+    assert bootstrapped.get("/work_pools/headrace")["concurrency_limit"] == 7
+
+
+def test_bootstrap_puts_back_an_automation_that_was_switched_off(bootstrapped: PrefectApi) -> None:
+    (automation,) = bootstrapped.post("/automations/filter")
+    bootstrapped.patch(f"/automations/{automation['id']}", enabled=False)
+
+    finish(bootstrapped.program(BOOTSTRAP))
+
+    (after,) = bootstrapped.post("/automations/filter")
+    assert after["enabled"]
+    assert after["id"] == automation["id"]
+
+
+def test_the_form_is_flat_and_every_field_says_what_it_is(bootstrapped: PrefectApi) -> None:
+    """Optional fields would show as a toggle, nested ones as boxes: strings alone."""
+    schema = bootstrapped.deployment("import-profiles/any-connection")["parameter_openapi_schema"]
+
+    assert set(schema["properties"]) == {"connection", "goal"}
+    assert schema["required"] == ["connection"]
+    for field in schema["properties"].values():
+        assert field["type"] == "string"
+        assert field["description"]
+
+
+def test_a_connection_has_a_deployment_with_its_goals_to_choose_from(bootstrapped: PrefectApi) -> None:
+    deploy(bootstrapped, CONNECTION)
+    deploy(bootstrapped, CONNECTION)
+
+    deployment = bootstrapped.deployment("import-profiles/crm")
+    assert deployment["parameters"] == {"connection": "crm", "goal": "every active goal"}
+    assert deployment["parameter_openapi_schema"]["properties"]["goal"]["enum"] == ["every active goal", "customers"]
+    assert deployment["tags"] == ["headrace", "nightly"]
+    assert "Nightly CRM dump" in deployment["description"]
+    assert not deployment["paused"]
+
+
+@pytest.mark.spec("C4")
+def test_the_deployment_of_a_connection_that_is_off_rests(bootstrapped: PrefectApi) -> None:
+    deploy(bootstrapped, CONNECTION)
+    deploy(bootstrapped, {**CONNECTION, "enabled": False})
+    assert bootstrapped.deployment("import-profiles/crm")["paused"]
+
+    deploy(bootstrapped, CONNECTION)
+    assert not bootstrapped.deployment("import-profiles/crm")["paused"]
+
+
+def test_a_connection_without_import_goals_has_no_deployment(bootstrapped: PrefectApi) -> None:
+    deploy(bootstrapped, CONNECTION)
+    deploy(bootstrapped, {**CONNECTION, "goals": []})
+    deploy(bootstrapped, {**CONNECTION, "goals": []})
+
+    found = bootstrapped.post("/deployments/filter", deployments={"name": {"any_": ["crm"]}})
+    assert found == []
