@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+
+import pytest
+
 pytest_plugins = [
     "tests.servers.report",
     "tests.servers.valkey",
     "tests.servers.brokers",
     "tests.servers.others",
 ]
+
+
+@pytest.fixture
+def domain_name() -> str:
+    """Of no other test."""
+    return f"d{uuid.uuid4().hex[:12]}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from deployments.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server
 from headrace.connections import Connection
 from headrace.domains import Domain
 from headrace.goals import ImportProfilesGoal
@@ -58,7 +59,13 @@ class Pipeline:
         """Define a domain and a connection with one goal."""
         defined = Domain.model_validate({"version": 1, "kind": "domain", **domain})
         written = Connection.model_validate(
-            {"version": 1, "kind": "connection", "name": connection, "goals": [{"kind": "import_profiles", "name": "Customers", **goal}], **more}
+            {
+                "version": 1,
+                "kind": "connection",
+                "name": connection,
+                "goals": [{"kind": "import_profiles", "name": "Customers", **goal}],
+                **more,
+            }
         )
         configuration = Configuration({defined.name: defined}, {connection: written})
         apply_configuration(self.context, plan_configuration(self.store, configuration), "")
@@ -137,12 +144,19 @@ class Pipeline:
     @contextmanager
     def process(self, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         """A Python process of this project; killed at the end if it still runs."""
-        with log.open("ab") as out, subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=self.environment(), stdout=out, stderr=out) as child:
+        with (
+            log.open("ab") as out,
+            subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=self.environment(), stdout=out, stderr=out) as child,
+        ):
             try:
                 yield child
             finally:
                 if child.poll() is None:
                     child.kill()
+
+
+def access_to(server: S3Server) -> S3Access:
+    return S3Access(server.endpoint_url, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY)
 
 
 def pipeline(redis_url: str, kafka: str, access: S3Access, *, cluster: bool = False) -> Pipeline:
