@@ -50,13 +50,17 @@ def _model_sections(model: type[BaseModel]) -> Iterator[str]:
 
 def _section(name: str, schema: Schema, level: int) -> str:
     required = schema.get("required", [])
-    rows = [
-        f"| `{key}` | {_shape(field)} | {_default(field, key in required and 'absent:' not in field.get('description', ''))} | {_cell(field.get('description', ''))} |"
-        for key, field in schema.get("properties", {}).items()
-    ]
+    rows = [_row(key, field, key in required) for key, field in schema.get("properties", {}).items()]
     said = " ".join(str(schema.get("description", "")).split())
     table = "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows])
     return "\n\n".join(part for part in (f"{'#' * level} {name}", said, table) if part)
+
+
+def _row(key: str, field: Schema, required: object) -> str:
+    """What a rule of the model makes up when it is absent says so in its description."""
+    meaning = _cell(field.get("description", ""))
+    default = "required" if required and "absent:" not in meaning else _default(field)
+    return f"| `{key}` | {_shape(field)} | {default} | {meaning} |"
 
 
 def _shape(field: Schema) -> str:
@@ -84,9 +88,7 @@ def _range(field: Schema) -> str:
     return f", {least} or more" if least is not None else ""
 
 
-def _default(field: Schema, required: object) -> str:
-    if required:
-        return "required"
+def _default(field: Schema) -> str:
     default = field.get("default")
     if default is None or isinstance(default, list | dict):
         return ""
