@@ -139,11 +139,21 @@ def test_a_second_pin_finds_the_copy_of_the_first(
             gateway_store.pin(version, OWNER)
         return
     again = gateway_store.pin(version, OWNER)
-    assert again == pinned
+    assert (again.key, again.etag, again.size) == (pinned.key, pinned.etag, pinned.size)
     assert read(gateway_store, again) == first + second
     if pinned.etag == version.etag:
         assert sum(map(is_copy, gateway.seen)) == copies, "found, not made anew"
     assert keys(plain_client, bucket) - {KEY} == {PINNED}, "no probe is left"
+
+
+@pytest.mark.spec("I12")
+def test_a_copy_of_another_version_is_not_used(gateway_store: ObjectStore, gateway: S3Gateway, plain_client: S3Client, bucket: str) -> None:
+    gateway.rules.append(keep_conditions(plain_client, bucket))
+    plain_client.put_object(Bucket=bucket, Key=KEY, Body=OLD)
+    gateway_store.pin(gateway_store.head(bucket, KEY), OWNER)
+    plain_client.put_object(Bucket=bucket, Key=KEY, Body=NEW)
+    assert len(OLD) == len(NEW)
+    assert read(gateway_store, gateway_store.pin(gateway_store.head(bucket, KEY), OWNER)) == NEW
 
 
 @pytest.mark.spec("I12")

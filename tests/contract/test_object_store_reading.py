@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from headrace.errors import HeadraceError, SourceChangedError, TerminalError, TransientError
 from object_store.access import S3Access, connect
+from tests.contract.conftest import IMPATIENT
 from tests.servers.s3_gateway import Answer, Request, Rule, S3Gateway, refusal
 
 if TYPE_CHECKING:
@@ -71,12 +73,27 @@ def test_a_broken_stream_is_resumed_where_it_stopped(
 
 
 @pytest.mark.spec("I12")
-def test_a_break_after_the_last_byte_costs_nothing(faulty_store: ObjectStore, plain_client: S3Client, bucket: str, proxy: CutProxy) -> None:
+def test_a_break_after_the_last_byte_costs_nothing(
+    faulty_store: ObjectStore, plain_client: S3Client, bucket: str, gateway: S3Gateway
+) -> None:
     plain_client.put_object(Bucket=bucket, Key=KEY, Body=DATA)
-    stream = faulty_store.open(faulty_store.head(bucket, KEY))
-    first = stream.read(1) or b""
-    proxy.cut(len(DATA))
-    assert first + read_all(stream) == DATA
+    version = faulty_store.head(bucket, KEY)
+
+    def broken(request: Request) -> Answer:
+        whole = gateway.forward(request)
+        return Answer(whole.status, whole.body, whole.headers, ending="broken")
+
+    gateway.rules.append(broken)
+    assert read_all(faulty_store.open(version)) == DATA
+    assert ranges(gateway) == [0]
+
+
+@pytest.mark.spec("I12")
+@pytest.mark.parametrize("size", [len(DATA) - 1, len(DATA) + 1, 0])
+def test_another_size_is_another_object(store: ObjectStore, plain_client: S3Client, bucket: str, size: int) -> None:
+    plain_client.put_object(Bucket=bucket, Key=KEY, Body=DATA)
+    with pytest.raises(SourceChangedError, match=f"it had {size} bytes, has {len(DATA)}"):
+        store.open(replace(store.head(bucket, KEY), size=size)).read(1)
 
 
 @pytest.mark.spec("I12")
@@ -88,7 +105,7 @@ def test_a_short_answer_that_looks_whole_is_not_the_end(
 
     def shortened(request: Request) -> Answer:
         whole = gateway.forward(request)
-        return Answer(whole.status, whole.body[:1_000_000], whole.headers, chunked=True)
+        return Answer(whole.status, whole.body[:1_000_000], whole.headers, ending="chunked")
 
     gateway.rules.append(shortened)
     assert read_all(faulty_store.open(version)) == DATA
@@ -172,10 +189,17 @@ def test_with_versions_the_old_one_is_read_to_its_end(
 
 
 @pytest.mark.spec("I12")
-def test_the_version_null_pins_nothing(store: ObjectStore, plain_client: S3Client, versioned_bucket: str) -> None:
-    plain_client.put_bucket_versioning(Bucket=versioned_bucket, VersioningConfiguration={"Status": "Suspended"})
-    plain_client.put_object(Bucket=versioned_bucket, Key=KEY, Body=DATA)
-    assert store.head(versioned_bucket, KEY).version_id is None
+def test_the_version_null_pins_nothing(faulty_store: ObjectStore, plain_client: S3Client, bucket: str, gateway: S3Gateway) -> None:
+    """A bucket whose versioning was suspended says "null"; the next upload overwrites that version."""
+    plain_client.put_object(Bucket=bucket, Key=KEY, Body=DATA)
+
+    def suspended(request: Request) -> Answer:
+        answer = gateway.forward(request)
+        answer.headers["x-amz-version-id"] = "null"
+        return answer
+
+    gateway.rules.append(suspended)
+    assert faulty_store.head(bucket, KEY).version_id is None
 
 
 def test_attempts_without_progress_are_bounded(
@@ -187,6 +211,7 @@ def test_attempts_without_progress_are_bounded(
     gateway.rules.append(lambda request: refusal(503, "SlowDown") if "range" in request.headers else None)
     with pytest.raises(TransientError, match=r"at byte \d+ of 3000000"):
         read_all(stream)
+    assert len(ranges(gateway)) == 1 + IMPATIENT.attempts - 1, "the break itself counts"
 
 
 def test_closing_early_does_not_transfer_the_rest(faulty_store: ObjectStore, plain_client: S3Client, bucket: str) -> None:

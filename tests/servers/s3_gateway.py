@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Answer:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    chunked: bool = False
-    """Sent without a Content-Length, so that a short body ends like a whole one."""
+    ending: Literal["length", "chunked", "broken"] = "length"
+    """`chunked`: sent without a Content-Length, so that a short body ends like a whole one. `broken`: chunked, and cut before its end."""
 
 
 Rule = Callable[[Request], Answer | None]
@@ -111,13 +111,16 @@ class S3Gateway:
                 self.send_response_only(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
-                if answer.chunked:
+                if answer.ending != "length":
                     self.send_header("Transfer-Encoding", "chunked")
                 elif "Content-Length" not in answer.headers:
                     self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer.body), answer.body) if answer.chunked else answer.body)
+                    self.wfile.write(answer.body if answer.ending == "length" else b"%x\r\n%s\r\n" % (len(answer.body), answer.body))
+                if answer.ending == "chunked":
+                    self.wfile.write(b"0\r\n\r\n")
+                self.close_connection = self.close_connection or answer.ending == "broken"
 
             do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any  # noqa: N815 the base class's names
 
