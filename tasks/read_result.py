@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from headrace.errors import TransientError
 from headrace.outcomes import Outcomes
-from profile_store import sequence
-from tasks.opened import ImportNumber, opened
+from streaming.importing.close import COMPLETE, result_of
+from tasks.opened import ImportNumber, opened, registration_of
 from tasks.step import step
 
 
 @dataclass(frozen=True)
 class FinishedImport:
+    """`reason`: why it failed; empty for a complete one."""
+
     complete: bool
     outcomes: Outcomes
     rejects_key: str | None
@@ -22,8 +24,7 @@ class FinishedImport:
 @step
 def read_result(number: ImportNumber) -> FinishedImport:
     with opened() as context:
-        found = sequence.read_result(context.store, number.domain, number.import_seq)
+        found = result_of(context, registration_of(context, number))
     if found is None:
-        raise TransientError(f"The result of import {number.import_seq} of domain {number.domain} is not there yet.", code="NO_RESULT")
-    outcomes = Outcomes(**{one.name: found[one.name] for one in fields(Outcomes)})
-    return FinishedImport(found["state"] == "COMPLETE", outcomes, found["rejects_key"], found["reason"])
+        raise TransientError(f"Import {number.import_seq} of domain {number.domain} is over without a result.", code="NO_RESULT")
+    return FinishedImport(found.state == COMPLETE, found.outcomes, found.rejects_key, found.reason)

@@ -1,20 +1,31 @@
-"""Servers that several files of this folder share; each is started once, when the first test asks for it."""
+"""Prefect for the tests of this folder: the server of the whole run, as a client and as the one that code in this process talks to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
-from deployments.embedded.prefect import start_prefect_server
-from deployments.embedded.processes import free_port
+from deployments.embedded.prefect import PrefectServer
 from tests.integration.prefect_api import PrefectApi
+
+DRAIN_SECONDS = 20.0
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectApi]:
-    """An empty Prefect server, without any worker."""
-    root: Path = tmp_path_factory.mktemp("prefect")
-    with start_prefect_server(directory=root / "home", log_path=root / "server.log", port=free_port()) as server:
-        yield PrefectApi(f"{server.ui_url}/api", server.environment)
+def prefect_api(prefect_server: PrefectServer) -> Iterator[PrefectApi]:
+    yield PrefectApi(f"{prefect_server.ui_url}/api")
+    # What Prefect sends in the background goes out while the server is still there; else our process would try, and wait, at its exit.
+    APILogWorker.drain_all(timeout=DRAIN_SECONDS, at_exit=False)
+    EventsWorker.drain_all(timeout=DRAIN_SECONDS, at_exit=False)
+
+
+@pytest.fixture
+def in_prefect(prefect_server: PrefectServer, prefect_api: PrefectApi) -> Iterator[PrefectApi]:
+    """While the test runs, Prefect code in this process talks to the server of this run, and to no other."""
+    settings = {PREFECT_API_URL: prefect_api.url, PREFECT_HOME: prefect_server.home, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
+    with temporary_settings(settings):
+        yield prefect_api

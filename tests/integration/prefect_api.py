@@ -1,32 +1,22 @@
-"""A Prefect server as a client sees it: its REST API, and our own code in processes that are pointed at it.
-
-In processes, since Prefect reads its settings once, when it is imported.
-"""
+"""A Prefect server as a client sees it: its REST API."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.polling import eventually
 
-PROJECT = Path(__file__).resolve().parents[2]
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
 @dataclass(frozen=True)
 class PrefectApi:
-    """`environment`: what programs need to use this server."""
+    """`url` ends in /api."""
 
     url: str
-    environment: Mapping[str, str]
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         response = httpx.request(method, f"{self.url}{path}", json=body, timeout=30, trust_env=False)
@@ -71,24 +61,3 @@ class PrefectApi:
     def logs(self, run_id: str) -> str:
         found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [run_id]}}, sort="TIMESTAMP_ASC")
         return "\n".join(line["message"] for line in found)
-
-    def program(self, code: str) -> subprocess.Popen[str]:
-        """A Python process of our own code; `finish` it."""
-        return subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=PROJECT,
-            env={**{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}, **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
-def finish(program: subprocess.Popen[str], *, within: float = 120) -> str:
-    """What it printed; an assertion with its errors when it failed."""
-    try:
-        out, errors = program.communicate(timeout=within)
-    finally:
-        program.kill()
-    assert program.returncode == 0, errors[-4000:]
-    return out

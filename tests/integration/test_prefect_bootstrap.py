@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 
-from tests.integration.prefect_api import PrefectApi, finish
+from deployments.bootstrap import bootstrap, deploy_connection
+from headrace.connections import Connection
+from headrace.errors import ConfigurationError
+from tests.integration.prefect_api import PrefectApi
 
 pytestmark = pytest.mark.slow
-
-BOOTSTRAP = "from deployments.bootstrap import bootstrap; bootstrap()"
 
 CONNECTION: dict[str, Any] = {
     "version": 1,
@@ -32,24 +35,25 @@ CONNECTION: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def bootstrapped(prefect_server: PrefectApi) -> PrefectApi:
-    """By three processes at once, as when several containers start together; then once more."""
-    for program in [prefect_server.program(BOOTSTRAP) for _ in range(3)]:
-        finish(program)
-    finish(prefect_server.program(BOOTSTRAP))
-    return prefect_server
+@pytest.fixture
+def bootstrapped(in_prefect: PrefectApi) -> PrefectApi:
+    bootstrap()
+    return in_prefect
 
 
-def deploy(prefect: PrefectApi, connection: dict[str, Any]) -> None:
-    imports = "from headrace.connections import Connection; from deployments.bootstrap import deploy_connection"
-    finish(prefect.program(f"{imports}; deploy_connection(Connection.model_validate({connection!r}))"))
+def deploy(connection: dict[str, Any]) -> None:
+    deploy_connection(Connection.model_validate(connection))
 
 
-def test_one_of_everything_after_many_bootstraps(bootstrapped: PrefectApi) -> None:
-    pools = bootstrapped.post("/work_pools/filter")
-    deployments = bootstrapped.post("/deployments/filter", deployments={"name": {"any_": ["any-connection"]}})
-    automations = bootstrapped.post("/automations/filter")
+def test_one_of_everything_after_many_bootstraps_at_once(in_prefect: PrefectApi) -> None:
+    """As when several containers start together; the test runs first here, on a server that has nothing yet."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for one in [pool.submit(copy_context().run, bootstrap) for _ in range(4)]:
+            one.result()
+
+    pools = in_prefect.post("/work_pools/filter")
+    deployments = in_prefect.post("/deployments/filter", deployments={"name": {"any_": ["any-connection"]}})
+    automations = in_prefect.post("/automations/filter")
 
     assert [(pool["name"], pool["type"]) for pool in pools] == [("headrace", "process")]
     assert [deployment["entrypoint"] for deployment in deployments] == ["flows.import_profiles.import_profiles"]
@@ -59,11 +63,14 @@ def test_one_of_everything_after_many_bootstraps(bootstrapped: PrefectApi) -> No
 
 def test_bootstrap_keeps_a_schedule_and_a_limit_that_a_user_made(bootstrapped: PrefectApi) -> None:
     deployment = bootstrapped.deployment("import-profiles/any-connection")
+    bootstrapped.request("DELETE", f"/deployments/{deployment['id']}")
+    bootstrap()
+    deployment = bootstrapped.deployment("import-profiles/any-connection")
     schedule = {"schedule": {"cron": "0 3 * * *", "timezone": "UTC"}, "active": True, "parameters": {"connection": "crm"}}
     bootstrapped.request("POST", f"/deployments/{deployment['id']}/schedules", [schedule])
     bootstrapped.patch("/work_pools/headrace", concurrency_limit=7)
 
-    finish(bootstrapped.program(BOOTSTRAP))
+    bootstrap()
 
     after = bootstrapped.deployment("import-profiles/any-connection")
     assert [one["schedule"]["cron"] for one in after["schedules"]] == ["0 3 * * *"]
@@ -74,7 +81,7 @@ def test_bootstrap_puts_back_an_automation_that_was_switched_off(bootstrapped: P
     (automation,) = bootstrapped.post("/automations/filter")
     bootstrapped.patch(f"/automations/{automation['id']}", enabled=False)
 
-    finish(bootstrapped.program(BOOTSTRAP))
+    bootstrap()
 
     (after,) = bootstrapped.post("/automations/filter")
     assert after["enabled"]
@@ -93,8 +100,8 @@ def test_the_form_is_flat_and_every_field_says_what_it_is(bootstrapped: PrefectA
 
 
 def test_a_connection_has_a_deployment_with_its_goals_to_choose_from(bootstrapped: PrefectApi) -> None:
-    deploy(bootstrapped, CONNECTION)
-    deploy(bootstrapped, CONNECTION)
+    deploy(CONNECTION)
+    deploy(CONNECTION)
 
     deployment = bootstrapped.deployment("import-profiles/crm")
     assert deployment["parameters"] == {"connection": "crm", "goal": "every active goal"}
@@ -106,18 +113,24 @@ def test_a_connection_has_a_deployment_with_its_goals_to_choose_from(bootstrappe
 
 @pytest.mark.spec("C4")
 def test_the_deployment_of_a_connection_that_is_off_rests(bootstrapped: PrefectApi) -> None:
-    deploy(bootstrapped, CONNECTION)
-    deploy(bootstrapped, {**CONNECTION, "enabled": False})
+    deploy(CONNECTION)
+    deploy({**CONNECTION, "enabled": False})
     assert bootstrapped.deployment("import-profiles/crm")["paused"]
 
-    deploy(bootstrapped, CONNECTION)
+    deploy(CONNECTION)
     assert not bootstrapped.deployment("import-profiles/crm")["paused"]
 
 
 def test_a_connection_without_import_goals_has_no_deployment(bootstrapped: PrefectApi) -> None:
-    deploy(bootstrapped, CONNECTION)
-    deploy(bootstrapped, {**CONNECTION, "goals": []})
-    deploy(bootstrapped, {**CONNECTION, "goals": []})
+    deploy(CONNECTION)
+    deploy({**CONNECTION, "goals": []})
+    deploy({**CONNECTION, "goals": []})
 
     found = bootstrapped.post("/deployments/filter", deployments={"name": {"any_": ["crm"]}})
     assert found == []
+
+
+def test_no_connection_takes_the_name_of_the_deployment_for_all(bootstrapped: PrefectApi) -> None:
+    with pytest.raises(ConfigurationError, match="choose another name"):
+        deploy({**CONNECTION, "name": "any-connection"})
+    assert bootstrapped.deployment("import-profiles/any-connection")["parameters"] == {}

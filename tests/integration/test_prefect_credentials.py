@@ -2,103 +2,75 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from typing import Any
-
 import pytest
+from prefect_aws.credentials import AwsCredentials, MinIOCredentials
+from pydantic import SecretStr
 
-from tests.integration.prefect_api import PrefectApi, finish
+from headrace.connections import S3Location
+from headrace.settings import S3Settings
+from object_store.access import S3Access
+from tasks.credentials import CredentialsError, s3_access
+from tests.integration.prefect_api import PrefectApi
 
 pytestmark = [pytest.mark.slow, pytest.mark.spec("C2")]
 
 SECRET = "a-secret-that-must-show-nowhere"
 
-SAVE_BLOCKS = f"""
-from prefect_aws.credentials import AwsCredentials, MinIOCredentials
-aws = AwsCredentials(aws_access_key_id="AK1", aws_secret_access_key="{SECRET}", aws_session_token="T1", region_name="eu-west-1")
-aws.save("crm-aws", overwrite=True)
-MinIOCredentials(minio_root_user="MK1", minio_root_password="{SECRET}").save("crm-minio", overwrite=True)
-AwsCredentials(profile_name="laptop").save("crm-profile", overwrite=True)
-"""
-
-LOCATIONS: dict[str, dict[str, Any]] = {
-    "no block": {},
-    "aws": {"credentials": "crm-aws"},
-    "minio": {"credentials": "crm-minio", "endpoint_url": "http://minio:9000", "region": "eu-north-1"},
-    "missing": {"credentials": "crm-gone"},
-    "profile": {"credentials": "crm-profile"},
-}
-
-ASK = f"""
-import json
-from headrace.connections import S3Location
-from headrace.errors import HeadraceError
-from headrace.settings import S3Settings
-from tasks.credentials import s3_access
-
-def answer(location):
-    try:
-        access = s3_access(S3Location.model_validate(location), S3Settings())
-    except HeadraceError as error:
-        return {{"error": str(error)}}
-    return {{
-        "endpoint_url": access.endpoint_url, "region": access.region, "key": access.access_key_id,
-        "secret_is_right": access.secret_access_key == "{SECRET}", "token": access.session_token, "repr": repr(access),
-    }}
-
-print(json.dumps({{name: answer(location) for name, location in {LOCATIONS!r}.items()}}))
-"""
-
-SETTINGS = {
-    "HEADRACE_S3_ENDPOINT_URL": "http://127.0.0.1:9000",
-    "HEADRACE_S3_REGION": "us-west-2",
-    "HEADRACE_S3_ACCESS_KEY_ID": "SK1",
-    "HEADRACE_S3_SECRET_ACCESS_KEY": SECRET,
-}
+SETTINGS = S3Settings(endpoint_url="http://127.0.0.1:9000", region="us-west-2", access_key_id="SK1", secret_access_key=SecretStr(SECRET))
 
 
-@pytest.fixture(scope="module")
-def answers(prefect_server: PrefectApi) -> dict[str, dict[str, Any]]:
-    """What `s3_access` gives for each of LOCATIONS."""
-    finish(prefect_server.program(SAVE_BLOCKS))
-    found: dict[str, dict[str, Any]] = json.loads(
-        finish(replace(prefect_server, environment={**prefect_server.environment, **SETTINGS}).program(ASK))
+@pytest.fixture
+def blocks(in_prefect: PrefectApi) -> PrefectApi:
+    """One of each kind."""
+    key = SecretStr(SECRET)
+    AwsCredentials(aws_access_key_id="AK1", aws_secret_access_key=key, aws_session_token="T1", region_name="eu-west-1").save(
+        "crm-aws", True
     )
-    return found
+    MinIOCredentials(minio_root_user="MK1", minio_root_password=key).save("crm-minio", True)
+    AwsCredentials(profile_name="laptop").save("crm-profile", True)
+    return in_prefect
 
 
-def test_the_settings_serve_where_no_block_is_named(answers: dict[str, dict[str, Any]]) -> None:
-    access = answers["no block"]
-
-    assert (access["endpoint_url"], access["region"], access["key"]) == ("http://127.0.0.1:9000", "us-west-2", "SK1")
-    assert access["secret_is_right"]
+def access_of(**location: str) -> S3Access:
+    return s3_access(S3Location.model_validate(location), SETTINGS)
 
 
-def test_a_block_of_aws(answers: dict[str, dict[str, Any]]) -> None:
-    access = answers["aws"]
+@pytest.mark.usefixtures("blocks")
+def test_the_settings_serve_where_no_block_is_named() -> None:
+    access = access_of()
 
-    assert (access["region"], access["key"], access["token"]) == ("eu-west-1", "AK1", "T1")
-    assert access["secret_is_right"]
-
-
-def test_a_block_of_minio(answers: dict[str, dict[str, Any]]) -> None:
-    access = answers["minio"]
-
-    assert (access["endpoint_url"], access["region"], access["key"]) == ("http://minio:9000", "eu-north-1", "MK1")
-    assert access["secret_is_right"]
+    assert (access.endpoint_url, access.region, access.access_key_id) == ("http://127.0.0.1:9000", "us-west-2", "SK1")
+    assert access.secret_access_key == SECRET
 
 
-def test_a_key_shows_in_no_text(answers: dict[str, dict[str, Any]]) -> None:
-    assert SECRET not in answers["aws"]["repr"]
+@pytest.mark.usefixtures("blocks")
+def test_a_block_of_aws() -> None:
+    access = access_of(credentials="crm-aws")
+
+    assert (access.region, access.access_key_id, access.session_token) == ("eu-west-1", "AK1", "T1")
+    assert access.secret_access_key == SECRET
 
 
-def test_a_block_that_is_not_there_is_named_with_what_to_do(answers: dict[str, dict[str, Any]]) -> None:
-    error = answers["missing"]["error"]
+@pytest.mark.usefixtures("blocks")
+def test_a_block_of_minio() -> None:
+    access = access_of(credentials="crm-minio", endpoint_url="http://minio:9000", region="eu-north-1")
 
-    assert error.startswith("CREDENTIALS: there is no Prefect block 'crm-gone'")
-    assert "HEADRACE_S3_*" in error
+    assert (access.endpoint_url, access.region, access.access_key_id) == ("http://minio:9000", "eu-north-1", "MK1")
+    assert access.secret_access_key == SECRET
 
 
-def test_a_block_that_names_a_profile_of_one_machine_is_refused(answers: dict[str, dict[str, Any]]) -> None:
-    assert "AWS profile" in answers["profile"]["error"]
+@pytest.mark.usefixtures("blocks")
+def test_a_key_shows_in_no_text() -> None:
+    assert SECRET not in repr(access_of(credentials="crm-aws"))
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_block_that_is_not_there_is_named_with_what_to_do() -> None:
+    with pytest.raises(CredentialsError, match=r"there is no Prefect block 'crm-gone'.*HEADRACE_S3_"):
+        access_of(credentials="crm-gone")
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_block_that_names_a_profile_of_one_machine_is_refused() -> None:
+    with pytest.raises(CredentialsError, match="AWS profile"):
+        access_of(credentials="crm-profile")
