@@ -1,0 +1,148 @@
+"""A run in this process, without Prefect: the same steps as the flow, in the same order, with the same record (SPEC I13, R1)."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from headrace.cli.progress import Draw
+from headrace.connections import Connection
+from headrace.errors import ConfigurationError, HeadraceError, TerminalError
+from headrace.goals import ImportProfilesGoal
+from object_store.versions import ObjectVersion
+from profile_store.runs import RunFile, RunRecord, RunState, now, write_run
+from streaming.importing.await_turn import finish
+from streaming.importing.close import COMPLETE, ImportResult
+from streaming.importing.context import ImportContext, Progress
+from streaming.importing.register import register_import
+from streaming.importing.scan import scan_goal
+from tasks.run_report import FailedFile, FileName, GoalReport, ImportedFile, LeftFile, RunReport, headline
+
+
+@dataclass
+class HereRun:
+    """What a run works with, and what it has done so far."""
+
+    context: ImportContext
+    connection: Connection
+    record: RunRecord
+    report: RunReport
+    draw: Draw
+
+    def write(self, state: RunState = "RUNNING", reason: str = "") -> RunRecord:
+        """Into the history, as it stands."""
+        record, report = self.record, self.report
+        record.state, record.reason, record.ended = state, reason, "" if state == "RUNNING" else now()
+        record.files = [*map(_imported, report.imported), *map(_failed, report.failed)]
+        record.skipped = [(left.file.location, left.why) for left in report.left]
+        write_run(self.context.store, record)
+        return record
+
+
+def run_here(context: ImportContext, connection: Connection, goals: Sequence[ImportProfilesGoal], asked: str, draw: Draw) -> RunRecord:
+    """`asked`: the goal that was asked for, empty for all. An outage stops its goal; the import stays open, the next run finishes it."""
+    record = RunRecord(uuid.uuid4().hex, connection.name, asked, started=now())
+    run = HereRun(context, connection, record, RunReport(connection.name), draw)
+    run.write()
+    try:
+        for goal in goals:
+            _import_goal(run, goal)
+    except BaseException as error:
+        with suppress(HeadraceError):
+            run.write("FAILED", f"The run was ended by {type(error).__name__}; the next run goes on where it was.")
+        raise
+    if not run.report.succeeded:
+        return run.write("FAILED", headline(run.report))
+    return run.write("COMPLETE" if run.report.imported else "NOTHING_TO_DO", headline(run.report))
+
+
+def _import_goal(run: HereRun, goal: ImportProfilesGoal) -> None:
+    done = GoalReport(goal.id, goal.domain, f"s3://{goal.source.bucket}/{goal.source.directory}")
+    run.report.goals.append(done)
+    run.draw(None, f"goal {goal.id}: looking for files")
+    try:
+        files = scan_goal(run.context, run.connection, goal)
+        done.left += [LeftFile(_name(file.version), file.reason) for file in files if not file.wanted]
+        for file in files:
+            if file.wanted:
+                _import_file(run, goal, done, file.version)
+                run.write()
+    except HeadraceError as error:
+        done.stopped = str(error)
+
+
+def _import_file(run: HereRun, goal: ImportProfilesGoal, done: GoalReport, version: ObjectVersion) -> None:
+    """Raises what stops the goal: an outage, or a configuration that can't be run."""
+    file = _name(version)
+    try:
+        registration = register_import(run.context, run.connection, goal, version, run.record.run_id)
+    except ConfigurationError:
+        raise
+    except TerminalError as error:
+        done.failed.append(FailedFile(file, 0, str(error)))
+        return
+    watch = _Watch(version, run.draw)
+    result: ImportResult = finish(replace(run.context, report=watch.report), registration, run.record.run_id)
+    if result.state == COMPLETE:
+        done.imported.append(ImportedFile(file, registration.import_seq, result.outcomes, watch.seconds, result.rejects_key))
+    else:
+        done.failed.append(FailedFile(file, registration.import_seq, result.reason, result.outcomes))
+
+
+@dataclass
+class _Watch:
+    """Draws how far an import is, and takes its time: from its turn to its last durable outcome, as the flow does."""
+
+    version: ObjectVersion
+    draw: Draw
+    began: float | None = None
+    counted: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """0 where another run did the work."""
+        if self.began is None:
+            return 0.0
+        return (self.counted or time.monotonic()) - self.began
+
+    def report(self, progress: Progress) -> None:
+        if progress.phase != "waiting" and self.began is None:
+            self.began = time.monotonic()
+        if progress.phase == "merging":
+            self.counted = time.monotonic()
+        total = self.version.size if progress.phase == "publishing" else progress.total
+        said = progress.detail or f"{progress.done:,} of {progress.total:,}"
+        percent = min(100.0 * progress.done / total, 100.0) if total else None
+        self.draw(percent, f"{self.version.key.rpartition('/')[2]}: {progress.phase}, {said}")
+
+
+def _name(version: ObjectVersion) -> FileName:
+    return FileName(version.bucket, version.key)
+
+
+def _imported(file: ImportedFile) -> RunFile:
+    return RunFile(
+        bucket=file.file.bucket,
+        key=file.file.key,
+        import_seq=file.import_seq,
+        state="COMPLETE",
+        rows=file.outcomes.rows,
+        outcomes=file.outcomes.as_dict(),
+        seconds=round(file.seconds, 3),
+        rejects_key=file.rejects_key,
+    )
+
+
+def _failed(file: FailedFile) -> RunFile:
+    return RunFile(
+        bucket=file.file.bucket,
+        key=file.file.key,
+        import_seq=file.import_seq,
+        state="FAILED",
+        rows=file.outcomes.rows,
+        outcomes=file.outcomes.as_dict(),
+        reason=file.why,
+    )

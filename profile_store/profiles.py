@@ -1,0 +1,59 @@
+"""Profiles as a reader wants them: one by its address, or all of a domain. What workers read is `partitions.read_profiles`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.address import ADDRESS_BYTES, partition_of
+from profile_store import keys
+from profile_store.partitions import read_profiles
+from profile_store.records import decode_record
+from profile_store.registry import StoredDomain
+from profile_store.store import Store
+
+PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """`identifier`: 32 hex characters. `values`: by property name, in the schema's order; canonical texts, tuples of them for lists."""
+
+    identifier: str
+    values: dict[str, str | tuple[str, ...]]
+
+
+def read_profile(store: Store, domain: StoredDomain, address: bytes) -> StoredProfile | None:
+    """The profile that lies at an address (16 bytes); None where there is none. Raises UnsupportedFormatError."""
+    (blob,) = read_profiles(store, domain.name, partition_of(address, domain.partitions), [address])
+    return None if blob is None else _decoded(domain, address, blob)
+
+
+def each_profile(store: Store, domain: StoredDomain) -> Iterator[StoredProfile]:
+    """All profiles, partition by partition in the order they were made; `PAGE` at a time in memory.
+
+    Not a snapshot: a profile made or changed meanwhile may be given in either state.
+    """
+    for partition in range(domain.partitions):
+        yield from _of_partition(store, domain, partition)
+
+
+def _of_partition(store: Store, domain: StoredDomain, partition: int) -> Iterator[StoredProfile]:
+    key, start = keys.ids(domain.name, partition), 0
+    while True:
+        with store.on_node_of(key, "listing profiles") as node:
+            packed: Any = node.getrange(key, start, start + PAGE * ADDRESS_BYTES - 1)
+        if not packed:
+            return
+        addresses = [packed[place : place + ADDRESS_BYTES] for place in range(0, len(packed), ADDRESS_BYTES)]
+        for address, blob in zip(addresses, read_profiles(store, domain.name, partition, addresses), strict=True):
+            if blob is not None:
+                yield _decoded(domain, address, blob)
+        start += len(packed)
+
+
+def _decoded(domain: StoredDomain, address: bytes, blob: bytes) -> StoredProfile:
+    active = domain.schema.active
+    record = decode_record(blob, frozenset(one.id for one in domain.schema.properties if one.multiple))
+    return StoredProfile(address.hex(), {one.name: record.values[one.id] for one in active if one.id in record.values})
