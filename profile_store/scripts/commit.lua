@@ -24,6 +24,13 @@ if batch_no > fence + 1 then return {'GAP', fence} end
 if meta[2] ~= ARGV[5] then return {'SCHEMA', meta[2]} end
 if meta[4] ~= ARGV[6] then return {'TOKEN', meta[1]} end
 
+-- First the one write that can still be refused: a string has a longest length (proto-max-bulk-len, 512 MB: 33 million profiles of one partition).
+local profiles = tonumber(meta[4])
+local appended = #ARGV[7]
+if appended > 0 then
+    redis.call('SETRANGE', KEYS[2], profiles * 16, ARGV[7])
+    profiles = profiles + appended / 16
+end
 local last = #ARGV
 local first = 15
 while first <= last do
@@ -31,12 +38,6 @@ while first <= last do
     local upto = math.min(first + 1999, last)
     redis.call('MSET', unpack(ARGV, first, upto))
     first = upto + 1
-end
-local profiles = tonumber(meta[4])
-local appended = #ARGV[7]
-if appended > 0 then
-    redis.call('SETRANGE', KEYS[2], profiles * 16, ARGV[7])
-    profiles = profiles + appended / 16
 end
 if ARGV[8] ~= '' then redis.call('RPUSH', KEYS[5], ARGV[8]) end
 local names = {'created', 'updated', 'unchanged', 'skipped', 'rejected', 'cells'}
