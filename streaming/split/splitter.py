@@ -43,7 +43,7 @@ class Splitter:
         self._name = name
         self.header: list[str] = []
         self._read = utf8(read, plan.file_format.encoding)
-        self._partitions = [PartitionBatches(partition) for partition in range(plan.partitions)]
+        self._partitions = [PartitionBatches(partition, len(plan.columns)) for partition in range(plan.partitions)]
         self.totals = SplitTotals(batches=[0] * plan.partitions)
 
     def batches(self) -> Iterator[RowBatch]:
