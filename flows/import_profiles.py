@@ -25,6 +25,7 @@ from streaming.importing.context import Report
 from tasks.await_outcomes import await_outcomes
 from tasks.await_turn import await_turn, driving
 from tasks.close_import import close_import, fail_import
+from tasks.close_lost_runs import close_lost_runs
 from tasks.find_work import GoalWork, find_work
 from tasks.opened import ImportNumber
 from tasks.progress_bar import ProgressBar, parts_of
@@ -72,6 +73,7 @@ def import_profiles(connection: str, goal: str = "") -> State[None]:
 
 def _import_goals(run: RunIdentity, goals: Sequence[GoalWork], report: RunReport) -> None:
     """All goals are looked through first, so that the bar knows the whole; then file by file, in order (SPEC I13)."""
+    close_lost_runs(run.connection, run.run_id)
     record_progress(run, report)
     bar = ProgressBar.create(run.connection)
     found = [(goal, version) for work in goals for goal, version in _wanted_files(run, work, report)]

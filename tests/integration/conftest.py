@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_SERVER_ALLOW
 
 from deployments.embedded.prefect import PrefectServer
 from tests.integration.prefect_api import PrefectApi
+from tests.integration.prefect_stack import PrefectStack, running_stack
 
 DRAIN_SECONDS = 20.0
 
@@ -29,3 +30,11 @@ def in_prefect(prefect_server: PrefectServer, prefect_api: PrefectApi) -> Iterat
     settings = {PREFECT_API_URL: prefect_api.url, PREFECT_HOME: prefect_server.home, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
     with temporary_settings(settings):
         yield prefect_api
+
+
+@pytest.fixture(scope="session")
+def prefect_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectStack]:
+    """A whole embedded stack for the tests that go through a real Prefect worker, with an empty bucket `crm`. It takes half a minute."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        stack.pipeline.make_bucket("crm")
+        yield stack
