@@ -32,15 +32,23 @@ ConnectionName = Annotated[str, typer.Argument(help="Name of an applied connecti
 GoalId = Annotated[str, typer.Argument(help="Id of one goal; nothing: every active goal.", show_default=False)]
 
 
-def run_command(as_json: bool, body: Callable[[Terminal], bool]) -> None:
-    """Exit 0 where `body` gives True. What Headrace knows how to explain is shown without a traceback; a bug is not hidden."""
+NO_SERVERS = "No HEADRACE_* says where the servers are, and no `headrace up` runs in this directory."
+
+
+def run_command(as_json: bool, body: Callable[[Terminal], bool], where: str = "") -> None:
+    """Exit 0 where `body` gives True. What Headrace knows how to explain is shown without a traceback; a bug is not hidden.
+
+    `where`: what to tell whose servers do not answer.
+    """
     from headrace.cli.terminal import Form, Terminal
-    from headrace.errors import HeadraceError
+    from headrace.errors import HeadraceError, TransientError
 
     terminal = Terminal.of(Form.JSON if as_json else Form.PEOPLE)
     try:
         done = body(terminal)
     except HeadraceError as error:
+        if isinstance(error, TransientError):
+            error.hint = " ".join(filter(None, (error.hint, where)))
         terminal.fail(error)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
@@ -55,10 +63,10 @@ def run_command(as_json: bool, body: Callable[[Terminal], bool]) -> None:
 
 def run_on_servers(as_json: bool, body: Callable[[Terminal], bool]) -> None:
     """`run_command`, with the stack that runs in this directory, unless HEADRACE_* says where the servers are."""
-    from headrace.cli.environment import use_running_stack
+    from headrace.cli.environment import servers_are_named, use_running_stack
 
     use_running_stack()
-    run_command(as_json, body)
+    run_command(as_json, body, "" if servers_are_named() else NO_SERVERS)
 
 
 @app.command()

@@ -42,9 +42,14 @@ def remove_environment(directory: Path) -> None:
     (directory / FILE_NAME).unlink(missing_ok=True)
 
 
+def servers_are_named() -> bool:
+    """Whether the environment says where any server is."""
+    return any(name.startswith(PLACES) for name in os.environ)
+
+
 def use_running_stack(directory: Path = DIRECTORY) -> bool:
     """Take over the variables of the stack that runs here, unless the environment names servers already: whether it was done."""
-    if any(name.startswith(PLACES) for name in os.environ) or not _is_running(directory):
+    if servers_are_named() or not _is_running(directory):
         return False
     found = read_environment(directory)
     os.environ.update(found)

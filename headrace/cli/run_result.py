@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import islice
 from typing import Any
 
-from rich.text import Text
-
-from headrace.cli.terminal import Terminal, plain, table
+from headrace.cli.terminal import Terminal, table
 from headrace.errors import HeadraceError
 from headrace.outcomes import Outcomes
 from profile_store.runs import RunFile, RunRecord
@@ -35,56 +34,50 @@ def rejects_of(context: ImportContext, record: RunRecord) -> dict[str, list[dict
 
 def _first_rejects(context: ImportContext, connection: str, bucket: str, key: str) -> list[dict[str, Any]]:
     objects = context.objects_of(connection)
-    with io.TextIOWrapper(io.BufferedReader(objects.open(objects.head(bucket, key))), encoding="utf-8", newline="") as text:
-        # The file has its source's separator: it stands behind the first column's name.
-        header = next(csv.reader([text.readline()]), [])
-        first = ",".join(header)
-        separator = first[len("_line")] if len(first) > len("_line") else ","
-        text.seek(0)
+    stream = io.BufferedReader(objects.open(objects.head(bucket, key)))
+    # The file has its source's separator: it stands behind the first column's name.
+    place = len(FIELDS["line"])
+    separator = stream.peek(place + 1)[place : place + 1].decode() or ","
+    with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
         rows = csv.DictReader(text, delimiter=separator)
-        return [
-            {name: row[column] for name, column in FIELDS.items()} | {"line": int(row["_line"])}
-            for row, _ in zip(rows, range(SHOWN), strict=False)
-        ]
+        return [{name: row[column] for name, column in FIELDS.items()} | {"line": int(row["_line"])} for row in islice(rows, SHOWN)]
 
 
 def show_result(terminal: Terminal, record: RunRecord, rejects: dict[str, list[dict[str, Any]]]) -> None:
     terminal.say(record.reason or record.state, style="bold red" if record.state == "FAILED" else "bold")
-    if record.files:
-        header = ("file", "rows", *COUNTS, "seconds", "rows/s")
-        terminal.show(table(header, [_row(file) for file in record.files], numbers=header[1:]))
     for file in record.files:
-        _show_details(terminal, file, rejects)
+        _show_file(terminal, file)
+        if file.rejects_key:
+            _show_rejects(terminal, file, rejects.get(file.rejects_key, []))
     if record.skipped:
-        terminal.show(table(("left alone", "the ledger says"), record.skipped))
+        terminal.show(table(("left alone", "the ledger says"), record.skipped[:SHOWN]))
+    if len(record.skipped) > SHOWN:
+        terminal.say(f"and {len(record.skipped) - SHOWN:,} more: headrace scan {record.connection}")
 
 
-def _row(file: RunFile) -> tuple[str | Text, ...]:
+def _show_file(terminal: Terminal, file: RunFile) -> None:
+    took = f" in {file.seconds:.1f} s: {file.rows / file.seconds:,.0f} rows/s" if file.seconds else ""
     counts = file.counts
-    name = plain(file.key)
-    rate = f"{file.rows / file.seconds:,.0f}" if file.seconds else ""
-    seconds = f"{file.seconds:.1f}" if file.seconds else ""
-    numbers = (f"{count:,}" for count in (file.rows, *(getattr(counts, one) for one in COUNTS)))
-    return (Text(name, style="red") if file.state == "FAILED" else name, *numbers, seconds, rate)
-
-
-def _show_details(terminal: Terminal, file: RunFile, rejects: dict[str, list[dict[str, Any]]]) -> None:
+    terminal.say(f"s3://{file.bucket}/{file.key}", style="red" if file.state == "FAILED" else "green")
+    terminal.say(f"  {file.rows:,} rows{took}")
+    terminal.say("  " + ", ".join(f"{getattr(counts, one):,} {one}" for one in COUNTS))
     if file.state == "FAILED":
-        terminal.say(f"s3://{file.bucket}/{file.key} failed: {file.reason}", style="red")
-    if not file.rejects_key:
-        return
+        terminal.say(f"  failed: {file.reason}", style="red")
+
+
+def _show_rejects(terminal: Terminal, file: RunFile, first: list[dict[str, Any]]) -> None:
     counts = file.counts
-    terminal.say(f"rejected of {file.key}: {_rejected(counts)}", style="bold yellow")
-    first = rejects.get(file.rejects_key, [])
+    terminal.say(f"  rejected: {_rejected(counts)}", style="yellow")
     if first:
-        terminal.show(table(("line", "column", "code", "why"), [_reject(one) for one in first], numbers=("line",)))
+        terminal.show(table(("line", "column", "code", "why"), _once(first), numbers=("line",)))
     more = "" if len(first) == counts.rejected + counts.cells else "all of them, "
-    terminal.say(f"{more}with the raw rows: s3://{file.bucket}/{file.rejects_key}")
+    terminal.say(f"  {more}with the raw rows: s3://{file.bucket}/{file.rejects_key}")
 
 
-def _reject(reject: dict[str, Any]) -> tuple[str, str, str, str]:
-    return str(reject["line"]), reject["column"] or "(row)", reject["code"], reject["message"]
+def _once(rejects: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """A cell that is mapped to two properties is rejected twice; people see it once."""
+    return list(dict.fromkeys((str(one["line"]), one["column"] or "(row)", one["code"], one["message"]) for one in rejects))
 
 
 def _rejected(counts: Outcomes) -> str:
-    return f"{counts.rejected:,} rows, and {counts.cells:,} cells of rows that were imported without them"
+    return f"{counts.rejected:,} rows, and {counts.cells:,} cells of rows imported without them (by property)"

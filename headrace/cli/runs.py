@@ -25,24 +25,30 @@ def show_runs(terminal: Terminal, connection: str, most: int) -> bool:
     if not found:
         terminal.say("no runs yet")
         return True
-    header = ("started (UTC)", "seconds", "connection", "goal", "state", "files", "rows", "rejected", "what happened")
-    terminal.show(table(header, [_row(run) for run in found], numbers=("seconds", "files", "rows", "rejected")))
+    header = ("started (UTC)", "connection", "goal", "state", "seconds", "files", "rows", "rejected")
+    terminal.show(table(header, [_row(run) for run in found], numbers=header[4:]))
+    for run in found:
+        if run.state == "FAILED":
+            terminal.say(f"{_started(run)} {run.connection} failed: {run.reason}", style="red")
     return True
 
 
 def _row(run: RunRecord) -> tuple[str | Text, ...]:
     outcomes = sum((file.counts for file in run.files), start=Outcomes())
     return (
-        run.started[:19].replace("T", " "),
-        _seconds(run),
+        _started(run),
         run.connection,
         run.goal or "all",
         Text(run.state, style=STYLES.get(run.state, "")),
+        _seconds(run),
         str(len(run.files)),
         f"{outcomes.rows:,}",
         f"{outcomes.rejected:,}",
-        run.reason,
     )
+
+
+def _started(run: RunRecord) -> str:
+    return run.started[:19].replace("T", " ")
 
 
 def _seconds(run: RunRecord) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.panel import Panel
 from rich.table import Table
@@ -15,17 +11,13 @@ from rich.text import Text
 
 from deployments.embedded.processes import log_tail, port_or_free
 from deployments.embedded.stack import EmbeddedStack, Ports, StackOptions, bootstrap_in_a_process
+from deployments.stop_signals import StoppedError, stopped_by_signals
 from headrace.cli.environment import DIRECTORY, remove_environment, write_environment
 from headrace.cli.terminal import Terminal
 from headrace.errors import TerminalError
 
 LOOK_SECONDS = 0.5
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 VALKEY_PORT, KAFKA_PORT, S3_PORT, PREFECT_PORT = 6379, 9092, 9000, 4200
-
-
-class StoppedError(BaseException):
-    """A person, or the system, asked us to stop. Not an Exception: nothing on the way may take it for a failure."""
 
 
 def run_stack(terminal: Terminal, directory: Path, merge_workers: int) -> bool:
@@ -38,7 +30,7 @@ def run_stack(terminal: Terminal, directory: Path, merge_workers: int) -> bool:
         report=lambda line: terminal.note(f"{line} …"),
     )
     stack = EmbeddedStack(options)
-    with stopped_by_signals(terminal):
+    with stopped_by_signals(terminal.note):
         try:
             _run(terminal, stack)
         except StoppedError:
@@ -63,27 +55,6 @@ def _run(terminal: Terminal, stack: EmbeddedStack) -> None:
     raise TerminalError(
         f"{names} ended by itself, so everything was stopped. {tails}", code="SERVER_ENDED", hint="Read its log, then start again."
     )
-
-
-@contextmanager
-def stopped_by_signals(terminal: Terminal) -> Iterator[None]:
-    """The first signal raises StoppedError in the main thread; more of them are answered with words."""
-    asked = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            terminal.note("still stopping: the workers finish what they hold, at most half a minute …")
-            return
-        asked = True
-        raise StoppedError
-
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _screen(stack: EmbeddedStack, environment: Path) -> Panel:
