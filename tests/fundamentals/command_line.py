@@ -50,6 +50,8 @@ def headrace_problem(arguments: Sequence[str]) -> str | None:
 def python_problem(arguments: Sequence[str]) -> str | None:
     """Of `python -m MODULE …` and `python -c CODE`: whether what they import is there."""
     match list(arguments):
+        case ["-", *_]:
+            return None  # what follows is on the next lines
         case ["-m", module, *_]:
             wanted = [(str(module), "")]
         case ["-c", code, *_]:
