@@ -1,20 +1,24 @@
 """When is what Redis acknowledged safe from its own restart? (DESIGN §2, Durability)
 
-WAITAOF covers the writes of the caller's own connection only. But the log has one order: a write made *after* some replies were received lies
-behind what they acknowledged. So `barrier` makes a tiny write of its own on each node, waits for that, and thereby covers every commit whose reply
-came before the call, whichever connection, thread or process made it.
+WAITAOF covers the writes of the caller's own connection only. But the log has one order: a write made *after* some replies were received
+lies behind what they acknowledged. So `barrier` makes a tiny write of its own on each node, waits for that, and thereby covers every commit
+whose reply came before the call, whichever connection, thread or process made it.
+
+Unless the server was started again between those replies and the call, without its last second: then the barrier is one of another life.
+`read_durable` reads and waits on one connection, which lives in one life of the server: what it gives is there to stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from headrace.errors import TransientError
 from profile_store import keys
 from profile_store.store import Store
 
 _WAIT_MS = 5_000
+T = TypeVar("T")
 
 
 def partition_marks(domain: str, partitions: Iterable[int]) -> list[str]:
@@ -28,18 +32,30 @@ def barrier(store: Store, marks: Iterable[str]) -> None:
     """
     if store.settings.durability != "waitaof":
         return
-    one_of_each_node = {id(store.node_of(mark)): mark for mark in marks}
-    for mark in one_of_each_node.values():
-        _wait(store, mark)
+    for mark in one_of_each_node(store, marks):
+        read_durable(store, mark, lambda _: None)
 
 
-def _wait(store: Store, mark: str) -> None:
+def one_of_each_node(store: Store, marks: Iterable[str]) -> list[str]:
+    return list({id(store.node_of(mark)): mark for mark in marks}.values())
+
+
+def read_durable(store: Store, mark: str, read: Callable[[Any], T]) -> T:
+    """What `read` finds on the node of `mark`, when it is on disk. `read` gets a connection to that node. Raises TransientError."""
     with store.on_node_of(mark, "waiting for durability") as node:
-        connection: Any = node.client()  # type: ignore[no-untyped-call]  # one connection of its own: WAITAOF is about the connection that wrote
+        # A connection of its own: WAITAOF is about the connection that wrote.
+        connection: Any = node.client()  # type: ignore[no-untyped-call]
         try:
-            connection.hset(mark, "mark", "1")
-            local, _replicas = connection.execute_command("WAITAOF", 1, 0, _WAIT_MS)
+            found = read(connection)
+            if store.settings.durability == "waitaof":
+                _wait(connection, mark)
         finally:
             connection.close()
+    return found
+
+
+def _wait(connection: Any, mark: str) -> None:
+    connection.hset(mark, "mark", "1")
+    local, _replicas = connection.execute_command("WAITAOF", 1, 0, _WAIT_MS)
     if local < 1:
-        raise TransientError(f"Redis did not make a write durable within {_WAIT_MS // 1000} s.", code="NOT_DURABLE")
+        raise TransientError(f"Redis did not make a write durable within {_WAIT_MS / 1000:g} s.", code="NOT_DURABLE")

@@ -1,6 +1,7 @@
 """Every Redis key of Headrace, spelled here and nowhere else (DESIGN §3).
 
-A partition's keys share the hash tag `{domain:p}`, so that one script call may touch them all, on a cluster too; a domain's own keys share `{domain}`.
+A partition's keys share the hash tag `{domain:p}`, so that one script call may touch them all, on a cluster too; a domain's own keys share
+`{domain}`.
 `LIFETIMES` says for each kind of key who owns it and how long it lives; a test walks the keyspace and fails on a stranger.
 """
 

@@ -23,7 +23,7 @@ class LedgerEntry:
     reason: str = ""
 
 
-def _field(bucket: str, key: str) -> str:
+def field_of(bucket: str, key: str) -> str:
     return f"{bucket}/{key}"
 
 
@@ -35,10 +35,10 @@ def read_ledger(store: Store, domain: str, connection: str, goal: str) -> dict[s
 
 
 def write_entry(store: Store, domain: str, connection: str, goal: str, place: tuple[str, str], entry: LedgerEntry) -> None:
-    """Note a file (bucket, key). Writing the same twice is harmless."""
-    with translated("writing the ledger"):
-        store.client.hset(keys.ledger(domain, connection, goal), _field(*place), json.dumps(asdict(entry), sort_keys=True))
+    """Note a file (bucket, key). Repeating it is harmless: an entry of a later import stays, and so does a complete one of the same."""
+    document = json.dumps(asdict(entry), sort_keys=True)
+    store.run_script("note_file", [keys.ledger(domain, connection, goal)], [field_of(*place), document])
 
 
 def entry_of(entries: dict[str, LedgerEntry], bucket: str, key: str) -> LedgerEntry | None:
-    return entries.get(_field(bucket, key))
+    return entries.get(field_of(bucket, key))

@@ -31,7 +31,7 @@ class PartitionState:
 
 class CommitStatus(StrEnum):
     OK = "OK"
-    TOKEN = "TOKEN"  # noqa: S105: the name of a status
+    TOKEN = "TOKEN"  # noqa: S105 - the name of a status
     SCHEMA = "SCHEMA"
     FLOOR = "FLOOR"
     GAP = "GAP"
@@ -42,7 +42,8 @@ class CommitStatus(StrEnum):
 class Commit:
     """What one row batch changes in one partition.
 
-    `records`: address key, record, address key, record …; `created`: the packed 16-byte profile identifiers of new profiles, in the order of their numbers.
+    `records`: address key, record, address key, record …; `created`: the packed 16-byte profile identifiers of new profiles, in the order
+    of their numbers.
     """
 
     import_seq: int

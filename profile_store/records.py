@@ -6,7 +6,8 @@ A value in Redis is one line of text in fields, so that Arrow's CSV reader turns
 
 - `R` record, `P` pointer, `S` suppression; `1` the format number. A newer one is refused.
 - number: the profile's number in its partition (bitmaps are indexed by it). It is the one field that another partitioning would write anew.
-- other addresses (identifiers bound besides the one it lies at), expires (epoch seconds), undecided (claims under way): blank until they are used.
+- other addresses (identifiers bound besides the one it lies at), expires (epoch seconds), undecided (claims under way): blank until they are
+  used.
 - A property's place is its id in the domain's schema. Fewer fields than the schema has: the rest have no value.
 - A field with several values joins them by RS. Blank is no value: there is no empty value.
 - US, RS, FS, LF and CR inside values are escaped by FS; `stored` and `plain` convert.
@@ -101,8 +102,8 @@ def decode_record(blob: bytes, multiple: frozenset[int]) -> Record:
 def decode_records(blobs: list[bytes | None], width: int) -> dict[str, Any]:
     """The columns of a batch of records, as many rows as `blobs`; an absent one is null in every column.
 
-    Gives `number` (string), `addresses`, `expires`, `undecided`, and `"0"` … `str(width - 1)` in stored form: pa.StringArray each. `width` is the
-    schema's number of property ids; wider records (a newer schema) are refused like a newer format.
+    Gives `number` (string), `addresses`, `expires`, `undecided`, and `"0"` … `str(width - 1)` in stored form: pa.StringArray each. `width` is
+    the schema's number of property ids; wider records (a newer schema) are refused like a newer format.
     """
     names = [*LEADING, *map(str, range(width))]
     lines = [blob for blob in blobs if blob is not None]

@@ -15,7 +15,8 @@ from headrace.errors import TransientError, UnsupportedFormatError
 from headrace.import_plan import ImportPlan
 from headrace.outcomes import Outcomes
 from profile_store import keys
-from profile_store.durability import barrier, partition_marks
+from profile_store.durability import barrier, partition_marks, read_durable
+from profile_store.ledger import field_of
 from profile_store.store import Store, text, translated
 
 REGISTRATION_FORMAT = 1
@@ -91,7 +92,8 @@ class Registration:
         data = json.loads(document)
         if data["format"] > REGISTRATION_FORMAT:
             raise UnsupportedFormatError(
-                f"Import {import_seq} of domain {domain} was registered in format {data['format']}; this release reads {REGISTRATION_FORMAT}.",
+                f"Import {import_seq} of domain {domain} was registered in format {data['format']};"
+                f" this release reads {REGISTRATION_FORMAT}.",
                 hint="Upgrade this process.",
             )
         return cls(
@@ -124,26 +126,38 @@ class SchemaMovedError(TransientError):
 
 
 def register(store: Store, registration: Registration, identity: str, new_schema: str = "") -> tuple[int, bool]:
-    """The import's number, and whether it is new: the same work, while it is open, keeps its number. Durable before it returns.
+    """The import's number, and whether it is new. Durable before it returns.
 
-    Raises SchemaMovedError.
+    The same work keeps its number while it is open, and when it is complete and still the file's last import: whoever scanned before that
+    gets the number of an import that is over. Raises SchemaMovedError, TransientError.
     """
-    domain = registration.domain
+    domain, source = registration.domain, registration.source
     reply = store.run_script(
         "register",
-        [keys.sequence(domain), keys.open_imports(domain), keys.schema(domain)],
+        [
+            keys.sequence(domain),
+            keys.open_imports(domain),
+            keys.schema(domain),
+            keys.ledger(domain, registration.connection, registration.goal),
+        ],
         [
             identity,
             registration.as_json(),
             "" if new_schema else registration.schema_version,
             keys.registration(domain, 0)[:-1],
             new_schema,
+            "" if source is None else field_of(source.bucket, source.key),
+            "" if source is None else source.identity,
+            registration.configuration,
         ],
     )
     if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
         raise SchemaMovedError(f"The schema of domain {domain} changed while an import was planned.", hint="It is planned again.")
-    barrier(store, domain_marks(domain))
-    return int(reply[0]), bool(reply[1])
+    import_seq, fresh = int(reply[0]), bool(reply[1])
+    stored = read_durable(store, keys.mark(domain), lambda node: node.get(keys.registration(domain, import_seq)))
+    if stored is None or (fresh and text(stored) != registration.as_json()):
+        raise TransientError(f"Redis lost the registration of import {import_seq} of domain {domain}.", code="REGISTRATION_LOST")
+    return import_seq, fresh
 
 
 def pin_owner(identity: str) -> str:
@@ -225,10 +239,13 @@ def domain_marks(domain: str) -> list[str]:
     return [keys.mark(domain)]
 
 
-def put_result(store: Store, domain: str, import_seq: int, result: dict[str, Any]) -> None:
-    """What became of an import, for the runs of others and for audit."""
-    with translated("recording an import's result"):
-        store.client.set(keys.result(domain, import_seq), json.dumps(result, sort_keys=True))
+def put_result(store: Store, domain: str, import_seq: int, result: dict[str, Any]) -> dict[str, Any]:
+    """Record what became of an import, for the runs of others and for audit: the first word counts. Gives the result that is on record now.
+
+    `result["state"]`: COMPLETE, FAILED, or FAILING, which a FAILED alone replaces.
+    """
+    found = store.run_script("put_result", [keys.result(domain, import_seq)], [json.dumps(result, sort_keys=True), result["state"]])
+    return dict(json.loads(text(found)))
 
 
 def read_result(store: Store, domain: str, import_seq: int) -> dict[str, Any] | None:
@@ -238,14 +255,9 @@ def read_result(store: Store, domain: str, import_seq: int) -> dict[str, Any] | 
 
 
 def end(store: Store, registration: Registration, identity: str) -> None:
-    """Give the turn to the next import: the last step, when results are recorded and what the partitions kept is dropped."""
+    """Give the turn to the next import: the last step, when results are recorded and what the partitions kept is dropped. Repeatable."""
     domain, import_seq = registration.domain, registration.import_seq
-    with store.on_node_of(keys.floor(domain), "ending an import") as node:
-        pipe = node.pipeline(transaction=True)
-        pipe.hdel(keys.open_imports(domain), identity)
-        pipe.set(keys.floor(domain), import_seq)
-        pipe.delete(keys.lease(domain, import_seq))
-        pipe.execute()
+    store.run_script("end", [keys.open_imports(domain), keys.floor(domain), keys.lease(domain, import_seq)], [identity, import_seq])
     barrier(store, domain_marks(domain))
 
 

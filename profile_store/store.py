@@ -80,7 +80,8 @@ def _script(name: str) -> tuple[str, str]:
 class Store:
     """Redis as this project sees it. `node_of(key)` is the server that owns a key; everything of one hash tag goes through it.
 
-    No command is ever sent twice by the library: redis-py's retries are off, since a commit whose reply was lost must not be repeated blindly.
+    No command is ever sent twice by the library: redis-py's retries are off, since a commit whose reply was lost must not be repeated
+    blindly.
     """
 
     def __init__(self, settings: RedisSettings) -> None:
@@ -161,7 +162,8 @@ class Store:
                 )
             if self.settings.durability != "everysec" and not persistence.get("aof_enabled"):
                 raise TerminalError(
-                    f"Redis runs without an append-only file, so nothing it acknowledges is durable (HEADRACE_REDIS_DURABILITY={self.settings.durability}).",
+                    "Redis runs without an append-only file, so nothing it acknowledges is durable"
+                    f" (HEADRACE_REDIS_DURABILITY={self.settings.durability}).",
                     code="UNSAFE_REDIS",
                     hint="Set appendonly yes.",
                 )

@@ -1,11 +1,18 @@
 #!lua
 -- A number in the domain's sequence, once for the same work.
--- KEYS  1 sequence  2 open  3 schema
+-- KEYS  1 sequence  2 open  3 schema  4 ledger of the goal      (all of one hash tag)
 -- ARGV  1 identity of the work   2 the registration as JSON   3 schema version it was made with ('' for a change of schema)
 --       4 prefix of registration keys   5 the new schema as JSON ('' unless this is a change of schema)
+--       6 field of the file in the ledger ('' for a change of schema)   7 the file's identity   8 the configuration's
 -- Returns {import_seq, 1 if it is new else 0}, or {'SCHEMA'} where the schema has moved on.
+--       Work that is over keeps its number too: who saw a new file may be slower than another run that has imported it meanwhile.
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known then return {tonumber(known), 0} end
+local noted = ARGV[6] ~= '' and redis.call('HGET', KEYS[4], ARGV[6])
+if noted then
+    local entry = cjson.decode(noted)
+    if entry.state == 'COMPLETE' and entry.file == ARGV[7] and entry.configuration == ARGV[8] then return {entry.import_seq, 0} end
+end
 if ARGV[3] ~= '' then
     local schema = redis.call('GET', KEYS[3])
     if not schema or cjson.decode(schema).version ~= tonumber(ARGV[3]) then return {'SCHEMA'} end

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from headrace.domains import Domain
+from headrace.import_plan import ImportPlan, PlannedLink, PlannedMapping
 from headrace.outcomes import Outcomes
+from headrace.schema import initial_schema
 from headrace.settings import RedisSettings
 from profile_store import keys
 from profile_store.partitions import Commit, make_partitions
+from profile_store.registry import create_domain
+from profile_store.sequence import Registration, Source
 from profile_store.store import Store
 
 DOMAIN = "retail"
@@ -60,3 +66,41 @@ def new_profiles(batch_no: int, numbers: range, import_seq: int = 1, rejects: by
 def log_of_commands(directory: Path) -> Path:
     """The append-only file that a server writes now."""
     return max(directory.glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
+
+
+PLAN = ImportPlan(
+    domain=DOMAIN,
+    partitions=PARTITIONS,
+    address_key="07" * 32,
+    schema_version=SCHEMA,
+    width=2,
+    link=PlannedLink(column="id", property="customer_id"),
+    mappings=(PlannedMapping(column="id", property="customer_id", property_id=0, identifier=True, rule="set_if_empty"),),
+    allow_creation=True,
+)
+
+
+def registration_of(key: str = "in/a.csv", etag: str = "e1", run_id: str = "run-1", configuration: str = "c1") -> Registration:
+    """An import of one file that is still to be numbered."""
+    source = Source("crm", key, None, etag, 10, "2026-01-02T03:04:05+00:00")
+    return Registration(DOMAIN, 0, "import", "crm", "customers", run_id, source, PLAN, configuration, SCHEMA, 1)
+
+
+def work_of(registration: Registration) -> str:
+    """What the work is called while it is open."""
+    return json.dumps([registration.connection, registration.goal, registration.needed_source.identity, registration.configuration])
+
+
+def with_domain(store: Store) -> Store:
+    """The domain, with a schema of version 1."""
+    definition = Domain.model_validate(
+        {
+            "version": 1,
+            "kind": "domain",
+            "name": DOMAIN,
+            "partitions": PARTITIONS,
+            "properties": [{"name": "customer_id", "identifier": True}],
+        }
+    )
+    create_domain(store, definition, initial_schema(definition), "")
+    return store

@@ -1,0 +1,265 @@
+"""The numbers of a domain's imports, who drives one, what becomes of it. On one node and on the cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import redis
+
+from deployments.embedded.valkey import ValkeyServer
+from headrace.errors import TransientError
+from headrace.schema import DomainSchema, encode_schema
+from profile_store import keys, ledger, sequence
+from profile_store.ledger import LedgerEntry
+from profile_store.sequence import Registration, SchemaMovedError
+from profile_store.store import Store
+from tests.contract.profile_stores import DOMAIN, PARTITIONS, dump, log_of_commands, registration_of, store_at, with_domain, work_of
+from tests.polling import eventually
+from tests.servers.valkey import RedisTarget
+
+PLACE = ("crm", "in/a.csv")
+
+
+@pytest.fixture
+def domain(redis_target: RedisTarget) -> Store:
+    return with_domain(store_at(redis_target.url, cluster=redis_target.cluster))
+
+
+def numbered(store: Store, registration: Registration) -> Registration:
+    import_seq, _ = sequence.register(store, registration, work_of(registration))
+    return replace(registration, import_seq=import_seq)
+
+
+def entry_for(registration: Registration, state: Literal["COMPLETE", "FAILED"] = "COMPLETE", rows: int = 3) -> LedgerEntry:
+    return LedgerEntry(
+        registration.needed_source.identity,
+        registration.configuration,
+        registration.import_seq,
+        state,
+        "2026-01-02T03:04:05.000Z",
+        rows,
+    )
+
+
+def ended(store: Store, registration: Registration, state: Literal["COMPLETE", "FAILED"] = "COMPLETE") -> Registration:
+    """An import as its end leaves it."""
+    done = numbered(store, registration)
+    sequence.put_result(store, DOMAIN, done.import_seq, {"state": state})
+    ledger.write_entry(store, DOMAIN, done.connection, done.goal, PLACE, entry_for(done, state))
+    sequence.raise_floors(store, DOMAIN, PARTITIONS, done.import_seq)
+    sequence.drop_import(store, DOMAIN, PARTITIONS, done.import_seq)
+    sequence.end(store, done, work_of(done))
+    return done
+
+
+def ledger_entry(store: Store) -> LedgerEntry | None:
+    return ledger.entry_of(ledger.read_ledger(store, DOMAIN, "crm", "customers"), *PLACE)
+
+
+# --- numbers
+
+
+def test_numbers_are_dense_and_the_same_work_keeps_its_own_while_it_is_open(domain: Store) -> None:
+    first, second = registration_of("in/a.csv"), registration_of("in/b.csv")
+    assert sequence.register(domain, first, work_of(first)) == (1, True)
+    before = dump(domain)
+    assert sequence.register(domain, replace(first, run_id="another"), work_of(first)) == (1, False)
+    assert dump(domain).keys() == before.keys()
+    assert sequence.register(domain, second, work_of(second)) == (2, True)
+    known = sequence.load(domain, DOMAIN, 1)
+    assert known == replace(first, import_seq=1)
+    assert sequence.load(domain, DOMAIN, 3) is None
+
+
+def test_a_plan_by_a_schema_that_moved_gets_no_number(domain: Store) -> None:
+    planned = registration_of()
+    change = Registration(DOMAIN, 0, "schema", "", "", "", None, None, schema_version=2)
+    assert sequence.register(domain, change, "schema 2", encode_schema(DomainSchema(2, ()))) == (1, True)
+    before = dump(domain)
+    with pytest.raises(SchemaMovedError):
+        sequence.register(domain, planned, work_of(planned))
+    assert dump(domain) == before
+    again = replace(planned, schema_version=2)
+    assert sequence.register(domain, again, work_of(again)) == (2, True)
+
+
+@pytest.mark.spec("I10")
+def test_a_run_that_scanned_before_another_had_imported_the_file_does_not_import_it_again(domain: Store) -> None:
+    """Both saw a new file; one of them was slow. The work is no longer open when it registers, but the ledger knows it."""
+    done = ended(domain, registration_of())
+    before = dump(domain)
+    slow = registration_of(run_id="slow")
+    assert sequence.register(domain, slow, work_of(slow)) == (done.import_seq, False)
+    assert dump(domain) == before
+
+
+@pytest.mark.spec("I10")
+@pytest.mark.parametrize(
+    "changed",
+    [registration_of(etag="e2"), registration_of(configuration="c2")],
+    ids=["another file", "another configuration"],
+)
+def test_a_file_or_configuration_that_changed_is_imported_again(domain: Store, changed: Registration) -> None:
+    ended(domain, registration_of())
+    assert sequence.register(domain, changed, work_of(changed)) == (2, True)
+
+
+@pytest.mark.spec("I10")
+def test_a_failed_import_is_taken_up_again_under_a_new_number(domain: Store) -> None:
+    ended(domain, registration_of(), "FAILED")
+    again = registration_of()
+    assert sequence.register(domain, again, work_of(again)) == (2, True)
+
+
+@pytest.mark.spec("B1")
+def test_a_registration_that_redis_lost_before_it_was_durable_is_no_registration(
+    own_valkey: Callable[[], ValkeyServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number may be another import's by then: two files under one number would be merged under one plan."""
+    server = own_valkey()
+    store = with_domain(store_at(server.url))
+    log = log_of_commands(server.options.data_directory)
+    size = log.stat().st_size
+    run_script = store.run_script
+
+    def then_crash(*arguments: object) -> object:
+        reply = run_script(*arguments)  # type: ignore[arg-type]
+        server.kill()
+        with log.open("r+b") as file:
+            file.truncate(size)
+        own_valkey()
+        return reply
+
+    monkeypatch.setattr(store, "run_script", then_crash)
+    work = registration_of()
+    with pytest.raises(TransientError):
+        sequence.register(store, work, work_of(work))
+    monkeypatch.undo()
+    assert sequence.register(store, work, work_of(work)) == (1, True)
+
+
+# --- leases
+
+
+def test_one_run_at_a_time_holds_a_lease_until_it_ends_or_expires(domain: Store) -> None:
+    assert sequence.take_lease(domain, DOMAIN, 1, "a")
+    assert sequence.take_lease(domain, DOMAIN, 1, "a")
+    assert not sequence.take_lease(domain, DOMAIN, 1, "b")
+    assert sequence.take_lease(domain, DOMAIN, 2, "b")
+    assert 0 < domain.client.ttl(keys.lease(DOMAIN, 1)) <= sequence.LEASE_SECONDS
+    sequence.drop_lease(domain, DOMAIN, 1)
+    assert sequence.take_lease(domain, DOMAIN, 1, "b")
+    domain.client.pexpire(keys.lease(DOMAIN, 1), 50)
+    assert eventually(lambda: sequence.take_lease(domain, DOMAIN, 1, "a"), within=5, what="the lease expires")
+
+
+def test_owners_are_not_the_same() -> None:
+    assert len({sequence.fresh_owner() for _ in range(100)}) == 100
+
+
+# --- the end
+
+
+def test_the_turn_goes_on_when_an_import_ends(domain: Store) -> None:
+    assert sequence.domain_floor(domain, DOMAIN) == 0
+    done = ended(domain, registration_of())
+    assert sequence.domain_floor(domain, DOMAIN) == done.import_seq == 1
+    assert domain.client.hgetall(keys.open_imports(DOMAIN)) == {}
+    before = dump(domain)
+    sequence.end(domain, done, work_of(done))
+    assert {**dump(domain), b"{retail}:mark": None} == {**before, b"{retail}:mark": None}
+
+
+@pytest.mark.spec("M12", "B1")
+def test_whoever_ends_an_import_late_does_not_turn_the_domain_back(domain: Store) -> None:
+    """A run that was stopped in the end of its import, which another run finished: the domain is further by now."""
+    late = ended(domain, registration_of("in/a.csv"))
+    ended(domain, registration_of("in/b.csv"))
+    before = dump(domain)
+    sequence.end(domain, late, work_of(late))
+    assert dump(domain) == before
+
+
+@pytest.mark.spec("I10", "B1")
+def test_whoever_ends_a_failed_import_late_leaves_the_next_attempt_open(domain: Store) -> None:
+    """The same work under a new number: were it closed with the old one, a third run would give it a third number and import it twice."""
+    late = ended(domain, registration_of(), "FAILED")
+    again = numbered(domain, registration_of())
+    sequence.end(domain, late, work_of(late))
+    assert sequence.register(domain, registration_of(), work_of(late)) == (again.import_seq, False)
+
+
+def test_no_turn_is_skipped(domain: Store) -> None:
+    numbered(domain, registration_of("in/a.csv"))
+    second = numbered(domain, registration_of("in/b.csv"))
+    before = dump(domain)
+    with pytest.raises(Exception, match="GAP"):
+        sequence.end(domain, second, work_of(second))
+    assert dump(domain) == before
+
+
+# --- results
+
+
+def test_the_result_on_record_is_the_first_one(domain: Store) -> None:
+    """Two runs drove one import: the slower one meets a file that is gone, and must not make a failure of what is complete."""
+    complete, failing, failed = ({"state": state, "created": 3} for state in ("COMPLETE", "FAILING", "FAILED"))
+    assert sequence.read_result(domain, DOMAIN, 1) is None
+    assert sequence.put_result(domain, DOMAIN, 1, complete) == complete
+    for late in (failing, failed, {**complete, "created": 0}):
+        assert sequence.put_result(domain, DOMAIN, 1, late) == complete
+    assert sequence.read_result(domain, DOMAIN, 1) == complete
+    assert sequence.put_result(domain, DOMAIN, 2, failing) == failing
+    assert sequence.put_result(domain, DOMAIN, 2, complete) == failing
+    assert sequence.put_result(domain, DOMAIN, 2, failed) == failed
+    for late in (failing, complete, {**failed, "created": 0}):
+        assert sequence.put_result(domain, DOMAIN, 2, late) == failed
+    assert sequence.read_result(domain, DOMAIN, 2) == failed
+
+
+# --- the ledger
+
+
+@pytest.mark.spec("I10")
+def test_the_ledger_says_what_the_last_import_of_a_file_was(domain: Store) -> None:
+    assert ledger_entry(domain) is None
+    done = ended(domain, registration_of())
+    assert ledger_entry(domain) == entry_for(done)
+    assert ledger.read_ledger(domain, DOMAIN, "crm", "another-goal") == {}
+    newer = ended(domain, registration_of(etag="e2"))
+    assert ledger_entry(domain) == entry_for(newer)
+
+
+@pytest.mark.spec("I10", "B1")
+def test_whoever_writes_the_ledger_late_changes_nothing(domain: Store) -> None:
+    """It would have the file imported once more, sums and all."""
+    first = ended(domain, registration_of())
+    ledger.write_entry(domain, DOMAIN, "crm", "customers", PLACE, entry_for(first, "FAILED", 0))
+    assert ledger_entry(domain) == entry_for(first)
+    newer = ended(domain, registration_of(etag="e2"))
+    ledger.write_entry(domain, DOMAIN, "crm", "customers", PLACE, entry_for(first))
+    assert ledger_entry(domain) == entry_for(newer)
+
+
+def test_a_registration_says_all_that_finishing_it_takes(domain: Store) -> None:
+    work = numbered(domain, registration_of())
+    stored = json.loads(domain.client.get(keys.registration(DOMAIN, work.import_seq)))
+    assert stored["format"] == sequence.REGISTRATION_FORMAT
+    assert sequence.load(domain, DOMAIN, work.import_seq) == work
+
+
+def test_a_dead_redis_during_the_end_is_an_outage(own_valkey: Callable[[], ValkeyServer]) -> None:
+    server = own_valkey()
+    store = with_domain(store_at(server.url))
+    work = numbered(store, registration_of())
+    server.kill()
+    with pytest.raises(TransientError):
+        sequence.end(store, work, work_of(work))
+    own_valkey()
+    sequence.end(store, work, work_of(work))
+    with redis.Redis.from_url(server.url) as client:
+        assert client.get(keys.floor(DOMAIN)) == b"1"
