@@ -62,7 +62,9 @@ if [ -x .venv/bin/python ]; then
     "$uv" sync --frozen --all-extras --quiet
 else
     echo "Installing the locked packages into .venv (first time: about a minute, 700 MB)"
+    # Progress for a person who waits; a log does not need the list of packages.
+    [ -t 2 ] && quiet= || quiet=--quiet
     # UV_PYTHON_DOWNLOADS: the Python that is here, never one from elsewhere.
-    UV_PYTHON_DOWNLOADS=never "$uv" sync --frozen --all-extras --python "$python"
+    UV_PYTHON_DOWNLOADS=never "$uv" sync --frozen --all-extras $quiet --python "$python"
 fi
 touch .venv/.synced

@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 
 from tests.fundamentals.sources import PRODUCT, PROJECT, Source, sources, tracked_files
@@ -49,6 +50,13 @@ def test_nothing_is_left_for_later() -> None:
             if isinstance(node, ast.Name) and node.id in ("NotImplementedError", "NotImplemented"):
                 left.append(f"{source.name}:{node.lineno}: {node.id}")
     assert not left, left
+
+
+def test_every_test_is_run() -> None:
+    """pyproject.toml lists the folders, fast ones first; one that is not listed would never run."""
+    listed = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    strangers = [one.name for one in sources("tests") if one.path.name.startswith("test_") and not one.name.startswith(tuple(listed))]
+    assert not strangers, f"add their folder to testpaths in pyproject.toml: {strangers}"
 
 
 def sleeps(tree: ast.AST) -> list[int]:

@@ -80,7 +80,7 @@ def test_an_installed_uv_is_used_unless_it_is_too_old(tmp_path: Path, tools: Pat
     checkout.mkdir()
     done = run_setup(checkout, python=str(python), path=str(tools))
     assert done.returncode == 0, done.stderr
-    assert (checkout / "called").read_text() == f"sync --frozen --all-extras --python {python}\n"
+    assert (checkout / "called").read_text() == f"sync --frozen --all-extras --quiet --python {python}\n"
     assert not (checkout / ".uv").exists()
     executable(tools / "uv", "#!/bin/sh\necho uv 0.4.30\n")
     shutil.rmtree(checkout)

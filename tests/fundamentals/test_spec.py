@@ -22,15 +22,18 @@ def statements() -> list[str]:
 
 
 def marked() -> dict[str, list[str]]:
-    """Statement → where a test carries it (file:line). A mark that is given its numbers by a table counts all numbers of its file."""
+    """Statement → where a test carries it: as a mark, or at the top of a broken configuration, of which marks are made."""
     found = defaultdict(list)
     for source in sources("tests"):
-        everything = {one.value for one in ast.walk(source.tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.spec"):
-                literal = {one.value for one in node.args if isinstance(one, ast.Constant)}
-                for number in literal or {one for one in everything if NUMBER.fullmatch(one)}:
-                    found[str(number)].append(f"{source.name}:{node.lineno}")
+                for one in node.args:
+                    if isinstance(one, ast.Constant):
+                        found[str(one.value)].append(f"{source.name}:{node.lineno}")
+    for path in (PROJECT / "tests" / "unit" / "broken_configuration").glob("*.yaml"):
+        for numbers in re.findall(r"^# SPEC (.+)$", path.read_text(), re.MULTILINE):
+            for number in numbers.split():
+                found[number].append(str(path.relative_to(PROJECT)))
     return dict(found)
 
 
