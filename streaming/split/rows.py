@@ -19,6 +19,8 @@ import numpy.typing as npt
 from headrace.outcomes import Reason
 
 MAX_ROW_BYTES = 512 * 1024
+RAW_BYTES = 64 * 1024
+"""How much of a line that is no row is kept."""
 CHUNK_BYTES = 2 * 1024 * 1024
 NEWLINE, RETURN, QUOTE = 10, 13, 34
 Positions = npt.NDArray[np.int64]
@@ -26,7 +28,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no row. `raw`: its bytes, at most the first 64 KiB of them."""
+    """A line that is no row. `raw`: its bytes without the line end, at most the first RAW_BYTES."""
 
     line: int
     offset: int
@@ -51,7 +53,12 @@ class Block:
 
     def raw(self, row: int) -> bytes:
         """A row's bytes, without its line end."""
-        return self.data[self.starts[row] : self.starts[row + 1]].rstrip(b"\r\n")
+        return _without_line_end(self.data[self.starts[row] : self.starts[row + 1]])
+
+
+def _without_line_end(line: bytes) -> bytes:
+    """CRLF or LF; a carriage return before it belongs to the line."""
+    return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 class RowReader:
@@ -172,7 +179,7 @@ class RowReader:
                     self._line + int(np.searchsorted(ends, place)),
                     self._offset + place,
                     reason,
-                    data[place : min(upto, place + 65_536)].rstrip(b"\r\n"),
+                    _without_line_end(data[place:upto])[:RAW_BYTES],
                 )
             )
             place = upto
@@ -199,12 +206,13 @@ class RowReader:
             return Reason.ROW_TOO_LONG, line_end
         if closed:  # longer than a row may be, over several lines
             return Reason.UNCLOSED_QUOTE, line_end
-        reached = self._cells.match(data, place)
+        # No further than a row may reach: what lies behind must not decide, since it may not be read yet.
+        limit = min(len(data), place + MAX_ROW_BYTES)
+        reached = self._cells.match(data, place, limit)
         stop = reached.end() if reached else place
-        if not self._ended and len(data) - place <= MAX_ROW_BYTES and (data[stop:] in (b"", b"\r") or data[stop] == QUOTE):
-            return None, place
-        if stop >= len(data) or data[stop] == QUOTE:
-            return Reason.UNCLOSED_QUOTE, line_end
+        undecided = data[stop:limit] in (b"", b"\r") or data[stop] == QUOTE
+        if undecided:
+            return (None, place) if not self._ended and len(data) - place <= MAX_ROW_BYTES else (Reason.UNCLOSED_QUOTE, line_end)
         return (Reason.BAD_LINE_END if data[stop] == RETURN else Reason.BAD_QUOTE), line_end
 
 
