@@ -16,8 +16,9 @@ from headrace.import_plan import ImportPlan
 from headrace.outcomes import Reason, Reject
 from streaming.merge.cast import cast_identifiers
 from streaming.split.batches import PartitionBatches, RowBatch
-from streaming.split.encoding import Read, utf8
+from streaming.split.encoding import Read, Text
 from streaming.split.rows import Block, RowReader
+from streaming.split.separator import Separator
 from streaming.split.table import Columns, HeaderError, TableReader, first_row, read_header
 
 ADDRESS = pa.binary(16)
@@ -42,7 +43,8 @@ class Splitter:
         self._plan = plan
         self._name = name
         self.header: list[str] = []
-        self._read = utf8(read, plan.file_format.encoding)
+        self._separator = Separator(plan.file_format.separator)
+        self._text = Text(read, plan.file_format.encoding, self._separator)
         self._partitions = [PartitionBatches(partition, len(plan.columns)) for partition in range(plan.partitions)]
         self.totals = SplitTotals(batches=[0] * plan.partitions)
 
@@ -59,24 +61,27 @@ class Splitter:
         waiting = next(stored, None)
         for block, columns in self._blocks():
             _, unusable = self._addresses(columns)
-            found = [(Reject(one.line, one.offset, None, one.reason), one.raw) for one in columns.bad]
+            found = [(Reject(one.line, one.offset, None, one.reason), self._separator.traded(one.raw)) for one in columns.bad]
             own = [Reject(int(columns.lines[row]), int(columns.offsets[row]), None, reason) for row, reason in unusable.items()]
             while waiting is not None and columns.rows and waiting.offset <= columns.offsets[-1]:
                 own.append(waiting)
                 waiting = next(stored, None)
-            found += [(reject, block.raw(int(np.searchsorted(block.offsets, reject.offset)))) for reject in own]
+            places = np.searchsorted(block.offsets, [reject.offset for reject in own]).tolist()
+            found += [(reject, self._separator.traded(block.raw(place))) for reject, place in zip(own, places, strict=True)]
             yield from sorted(found, key=lambda one: one[0].offset)
 
     def _blocks(self) -> Iterator[tuple[Block, Columns]]:
         """The rows as they stand in the file, and as columns of text; rows are counted on the way."""
-        separator = self._plan.file_format.separator
+        separator = self._separator
         wanted = tuple(dict.fromkeys((self._plan.link.column, *self._plan.columns)))
         table: TableReader | None = None
-        for whole in RowReader(self._read, separator.encode()).blocks():
-            block = whole
+        for found in RowReader(self._text.read, separator.byte).blocks():
+            block = self._text.located(found)
             if table is None:
-                first, block = first_row(whole, self._name)
-                self.header = read_header(first, separator, wanted, self._name)
+                if not block.rows and not block.bad:  # empty lines before the header
+                    continue
+                first, block = first_row(block, self._name)
+                self.header = read_header(separator.traded(first), separator.character, wanted, self._name)
                 table = TableReader(self.header, wanted, separator)
             columns = table.read(block)
             self.totals.rows += columns.rows_read

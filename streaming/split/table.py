@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from headrace.configuration_model import shown
 from headrace.errors import TerminalError
 from headrace.outcomes import Reason
+from streaming.split.row_text import cells_of
 from streaming.split.rows import BadLine, Block
+from streaming.split.separator import Separator
 
 
 class HeaderError(TerminalError):
@@ -44,7 +46,9 @@ class Columns:
 def first_row(block: Block, name: str) -> tuple[bytes, Block]:
     """The header's bytes, and the block without it. Raises HeaderError where the first line is not a row."""
     if block.bad and (not block.rows or block.bad[0].offset < block.offsets[0]):
-        raise HeaderError(f"{name}, line {block.bad[0].line}: the header can't be read. {block.bad[0].reason.message}")
+        first = block.bad[0]
+        reason = Reason.BAD_LINE_END if first.reason is Reason.ROW_TOO_LONG and b"\r" in first.raw else first.reason
+        raise HeaderError(f"{name}, line {first.line}: the header can't be read. {reason.message}")
     size = int(block.starts[1])
     rest = Block(block.data[size:], block.starts[1:] - size, block.lines[1:], block.offsets[1:], block.quoted, block.bad)
     return block.raw(0), rest
@@ -63,11 +67,11 @@ def read_header(raw: bytes, separator: str, needed: tuple[str, ...], name: str) 
         raise HeaderError(
             f"{name}, line 1: the header holds NUL bytes; is this UTF-16, or no text at all?", hint="Set `encoding` in the goal's format."
         )
-    names = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+    names = cells_of(text, separator)
     counts = Counter(names)
     for wanted in needed:
         if counts[wanted] == 0:
-            there = ", ".join(f"'{one}'" for one in names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+            there = ", ".join(f"'{shown(one)}'" for one in names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
             raise HeaderError(
                 f"{name}, line 1: there is no column '{wanted}'; the columns are {there}.",
                 code="COLUMN_MISSING",
@@ -85,7 +89,7 @@ def read_header(raw: bytes, separator: str, needed: tuple[str, ...], name: str) 
 class TableReader:
     """Turns blocks into columns, for one header. `wanted`: the column names to read."""
 
-    def __init__(self, header: list[str], wanted: tuple[str, ...], separator: str) -> None:
+    def __init__(self, header: list[str], wanted: tuple[str, ...], separator: Separator) -> None:
         self._places = {name: header.index(name) for name in wanted}
         self._names = [str(place) for place in range(len(header))]
         self._separator = separator
@@ -101,12 +105,12 @@ class TableReader:
 
         if block.rows:
             table = pyarrow.csv.read_csv(
-                pa.py_buffer(block.data),
+                pa.py_buffer(_with_first_mark_kept(block.data)),
                 read_options=pyarrow.csv.ReadOptions(
-                    use_threads=False, column_names=self._names, block_size=max(1 << 16, len(block.data) + 1)
+                    use_threads=False, column_names=self._names, block_size=max(1 << 16, len(block.data) + 8)
                 ),
                 parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=self._separator,
+                    delimiter=self._separator.byte.decode(),
                     quote_char='"' if block.quoted else False,
                     newlines_in_values=block.quoted,
                     invalid_row_handler=note,
@@ -116,7 +120,7 @@ class TableReader:
                     column_types=self._types, include_columns=list(self._types), strings_can_be_null=False, check_utf8=False
                 ),
             ).combine_chunks()
-            cells = {name: _only_chunk(table.column(str(place))) for name, place in self._places.items()}
+            cells = {name: self._separator.cells(_only_chunk(table.column(str(place)))) for name, place in self._places.items()}
             rows = table.num_rows
         else:
             cells, rows = {name: pa.array([], pa.string()) for name in self._places}, 0
@@ -132,6 +136,28 @@ class TableReader:
         return Columns(cells, lines, offsets, tuple(sorted(bad, key=lambda one: one.offset)))
 
 
+def _with_first_mark_kept(data: bytes) -> bytes:
+    """Arrow leaves out a byte order mark that its input begins with. Where a block begins is chance, so this one is the text's own (SPEC I11)."""
+    return codecs.BOM_UTF8 + data if data.startswith(codecs.BOM_UTF8) else data
+
+
+def _undecodable(block: Block) -> list[int]:
+    """The rows that are not UTF-8."""
+    try:
+        block.data.decode("utf-8")
+    except UnicodeDecodeError:
+        return [row for row in range(block.rows) if not _is_utf8(block.data[block.starts[row] : block.starts[row + 1]])]
+    return []
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _only_chunk(column: pa.ChunkedArray) -> pa.StringArray:
     return (
         column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
@@ -140,16 +166,7 @@ def _only_chunk(column: pa.ChunkedArray) -> pa.StringArray:
 
 def _without_bad_text(block: Block) -> tuple[Block, list[BadLine]]:
     """The block without rows that are not UTF-8 or hold NUL bytes."""
-    wrong: dict[int, Reason] = {}
-    place = 0
-    while True:
-        try:
-            block.data[place:].decode("utf-8")
-            break
-        except UnicodeDecodeError as error:
-            row = int(np.searchsorted(block.starts, place + error.start, side="right")) - 1
-            wrong[row] = Reason.BAD_ENCODING
-            place = int(block.starts[row + 1])
+    wrong = dict.fromkeys(_undecodable(block), Reason.BAD_ENCODING)
     place = block.data.find(b"\0")
     while place >= 0:
         row = int(np.searchsorted(block.starts, place, side="right")) - 1

@@ -57,7 +57,8 @@ def test_batches_are_cut_by_the_rows_alone_however_they_come(
     lengths: list[int], pieces: list[int], most_rows: int, most_bytes: int
 ) -> None:
     whole = rows([["x" * length for length in lengths]])
-    parts, place = [], 0
+    parts: list[pa.RecordBatch] = []
+    place = 0
     while place < len(lengths):
         size = pieces[len(parts) % len(pieces)]
         parts.append(whole.slice(place, size))
