@@ -10,6 +10,7 @@ from typing import Any
 from headrace.errors import TransientError
 from headrace.outcomes import Outcomes
 from profile_store import keys
+from profile_store.durability import read_durable
 from profile_store.store import Store, text
 
 
@@ -101,6 +102,31 @@ def read_floor(store: Store, domain: str, partition: int) -> int:
     if floor is None:
         raise TransientError(f"Partition {partition} of domain {domain} is not in Redis.", code="NO_PARTITION")
     return int(floor)
+
+
+def read_durable_places(store: Store, domain: str, import_seqs: dict[int, int]) -> dict[int, tuple[int, int]]:
+    """Partition → its floor and the fence of the import asked for (-1: none), as they are on disk. `import_seqs`: partition → import.
+
+    Asked for all partitions of a node at once. A partition that is not there (Redis was wiped) is not in the answer.
+    """
+    found: dict[int, tuple[int, int]] = {}
+    by_node: dict[int, list[int]] = {}
+    for partition in import_seqs:
+        by_node.setdefault(id(store.node_of(keys.meta(domain, partition))), []).append(partition)
+    for partitions in by_node.values():
+
+        def read(node: Any, partitions: list[int] = partitions) -> list[Any]:
+            pipe = node.pipeline(transaction=False)
+            for partition in partitions:
+                pipe.hget(keys.meta(domain, partition), "floor")
+                pipe.hget(keys.fence(domain, partition), f"import:{import_seqs[partition]}")
+            return list(pipe.execute())
+
+        replies = read_durable(store, keys.meta(domain, partitions[0]), read)
+        for partition, floor, fence in zip(partitions, replies[::2], replies[1::2], strict=True):
+            if floor is not None:
+                found[partition] = int(floor), -1 if fence is None else int(fence)
+    return found
 
 
 def read_profiles(store: Store, domain: str, partition: int, addresses: list[bytes]) -> list[bytes | None]:

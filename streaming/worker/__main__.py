@@ -19,7 +19,7 @@ def main(domains: tuple[str, ...]) -> int:
     try:
         fleet.run()
     except HeadraceError as error:
-        logging.getLogger("headrace.worker").error("%s", error)
+        logging.getLogger("headrace.worker").error("%s", error)  # noqa: TRY400 - the message says it all
         return 1
     return 0
 

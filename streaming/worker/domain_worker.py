@@ -78,7 +78,10 @@ class DomainWorker:
     def _turn(self) -> None:
         self._beat = time.monotonic()
         self._read()
+        self._find_lost()
         for owned in list(self._owned.values()):
+            if owned.astray and owned.ready:
+                self._read_again(owned)
             while owned.queue and owned.ready and not self._stopping.is_set():
                 if not self._attempt(owned):
                     break
@@ -107,8 +110,8 @@ class DomainWorker:
                     log.warning("domain %s: Kafka: %s", self.domain, refused.str())
                 continue
             owned = self._owned.get(message.partition())
-            if owned is not None:
-                owned.queue.append(Waiting(message.offset(), message.value()))
+            if owned is not None and not owned.astray:
+                owned.queue.append(Waiting(message.offset(), message.value() or b""))
                 if len(owned.queue) == _QUEUED_MESSAGES:
                     self._consumer.pause([TopicPartition(self._topic, owned.number)])
 
@@ -125,20 +128,20 @@ class DomainWorker:
         owned.went_well()
         match result.verdict:
             case Verdict.DONE:
-                self._durable_offsets.add(owned.number, waiting.offset + 1)
+                self._durable_offsets.add(owned.number, waiting.offset + 1, result.applied)
                 self._pop(owned)
                 return True
             case Verdict.LOST:
-                log.warning("domain %s, partition %d: not as we left it; taking it over again", self.domain, owned.number)
                 self._start_again(owned)
                 return False
             case Verdict.AHEAD:
-                return self._ahead(owned, waiting)
+                return self._ahead(owned, waiting, result)
 
     def _apply(self, owned: OwnedPartition, waiting: Waiting) -> Result:
         if owned.state is None:
             state = partitions.take_over(self._store, self.domain, owned.number)
-            # Only when our token is durable may we skip, publish or commit: else a Redis that loses its last second brings the owner before us back.
+            # Only when our token is durable may we skip, publish or commit: else a Redis that loses its last second brings the owner before
+            # us back.
             barrier(self._store, partition_marks(self.domain, [owned.number]))
             owned.state = state
         return apply_message(self._store, self._plans, owned.state, waiting.value)
@@ -148,25 +151,47 @@ class DomainWorker:
         if len(owned.queue) == _QUEUED_MESSAGES // 2:
             self._consumer.resume([TopicPartition(self._topic, owned.number)])
 
-    def _ahead(self, owned: OwnedPartition, waiting: Waiting) -> bool:
-        """A message whose forerunner we don't see. Read again from the committed offset once; if it is ahead again, the forerunner is not in the
-        log: drop it and await what the flow publishes again."""
-        if owned.ahead_at != waiting.offset:
-            owned.ahead_at = waiting.offset
+    def _ahead(self, owned: OwnedPartition, waiting: Waiting, result: Result) -> bool:
+        """A message whose forerunner we don't see. Read again from the committed offset, once for each place of the fence; what is ahead then
+        has no forerunner before it in the log: drop it and await what the flow publishes, or has published, again."""
+        place = result.state.floor, result.applied[1]
+        if owned.gap_at != place:
+            owned.gap_at = place
             self._start_again(owned)
             return False
         log.warning(
             "domain %s, partition %d, offset %d: ahead of the fence; dropped and awaited", self.domain, owned.number, waiting.offset
         )
-        self._durable_offsets.add(owned.number, waiting.offset + 1)
+        self._durable_offsets.add(owned.number, waiting.offset + 1, result.applied)
         self._pop(owned)
         return True
 
+    def _find_lost(self) -> None:
+        """Partitions of which Redis lost what we had applied, seen without a message that would have told us."""
+        for number in self._durable_offsets.take_lost():
+            if number in self._owned:
+                self._start_again(self._owned[number])
+
     def _start_again(self, owned: OwnedPartition) -> None:
-        """Forget what we knew of a partition and read it from its committed offset."""
+        """Forget what we knew of a partition: it is taken over again, and read from its committed offset."""
+        log.warning("domain %s, partition %d: not as we knew it; reading it again", self.domain, owned.number)
         self._durable_offsets.forget([owned.number])
+        self._plans.forget()
         owned.state = None
         owned.queue.clear()
+        owned.astray = True
+        self._read_again(owned)
+
+    def _read_again(self, owned: OwnedPartition) -> None:
+        """Until it succeeds nothing of the partition is applied: better read nothing than from the wrong place."""
+        try:
+            self._seek(owned)
+        except HeadraceError as error:
+            self._failed(owned, error)
+        else:
+            owned.astray = False
+
+    def _seek(self, owned: OwnedPartition) -> None:
         place = TopicPartition(self._topic, owned.number)
         try:
             committed = self._consumer.committed([place], timeout=10)[0].offset
@@ -174,7 +199,6 @@ class DomainWorker:
             self._consumer.seek(place)
             self._consumer.resume([place])
         except KafkaException as error:
-            # Better read nothing than from the wrong place: the group gives the partition back after max.poll, or we are revoked.
             raise TransientError(
                 f"Kafka did not let partition {owned.number} be read again: {error.args[0].str()}.", code="KAFKA_UNAVAILABLE"
             ) from error

@@ -21,14 +21,18 @@ class Waiting:
 
 @dataclass(slots=True)
 class OwnedPartition:
-    """`state` None: to be taken over first. `attempts`: failures in a row."""
+    """`state` None: to be taken over first. `attempts`: failures in a row. `astray`: to be read again from its committed offset, first of all.
+
+    `gap_at`: the place (floor, fence) at which messages before the next one were found missing, and were looked for.
+    """
 
     number: int
     queue: deque[Waiting] = field(default_factory=deque)
     state: PartitionState | None = None
     attempts: int = 0
     not_before: float = 0.0
-    ahead_at: int = -1
+    astray: bool = False
+    gap_at: tuple[int, int] | None = None
 
     @property
     def ready(self) -> bool:

@@ -15,6 +15,10 @@ class Plans:
         self._domain = domain
         self._plans: dict[int, ImportPlan] = {}
 
+    def forget(self) -> None:
+        """Redis is not as we knew it: a number that it lost may be another import's by now."""
+        self._plans.clear()
+
     def plan_of(self, import_seq: int) -> ImportPlan | None:
         """None where Redis knows no such import. Raises UnsupportedFormatError, TransientError."""
         if import_seq not in self._plans:
