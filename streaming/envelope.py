@@ -18,6 +18,7 @@ from headrace.errors import UnsupportedFormatError
 MESSAGE_FORMAT = 1
 _MAGIC = b"HR"
 _HEAD = struct.Struct(">2sBI")
+_FIELDS = ("domain", "kind", "import_seq", "partition", "batch_no")
 
 
 class MalformedMessageError(ValueError):
@@ -70,12 +71,20 @@ def decode_header(value: bytes) -> tuple[Header, int]:
             f"A message has format {number}; this release reads {MESSAGE_FORMAT}.",
             hint="A newer Headrace published it: upgrade this worker.",
         )
+    if number < 1:
+        raise MalformedMessageError(f"no message has format {number}")
     start = _HEAD.size + size
+    if start > len(value):
+        raise MalformedMessageError("its header is cut off")
     try:
         data = json.loads(value[_HEAD.size : start])
-        return Header(data["domain"], data["import_seq"], data["partition"], data["batch_no"], data["kind"]), start
-    except (ValueError, KeyError) as error:
+        domain, kind, *numbers = [data[name] for name in _FIELDS]
+    except (ValueError, KeyError, TypeError) as error:
         raise MalformedMessageError("its header is not one") from error
+    if not (isinstance(domain, str) and isinstance(kind, str)) or any(type(one) is not int or one < 0 for one in numbers):
+        raise MalformedMessageError("its header says what no header says")
+    import_seq, partition, batch_no = numbers
+    return Header(domain, import_seq, partition, batch_no, kind), start
 
 
 def decode(value: bytes) -> Message:
