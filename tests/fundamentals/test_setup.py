@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -44,23 +45,34 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-def test_an_old_python_is_named(tmp_path: Path, tools: Path) -> None:
-    old = executable(tools / "python3", '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
+def python_of(path: Path, release: tuple[int, int]) -> Path:
+    """A Python that says it is of that release, and has neither venv nor pip."""
+    pretend = f"import sys; sys.version_info = {release}; sys.executable = '{path}'; sys.modules.update(ensurepip=None, venv=None); exec(sys.argv[1])"
+    text = f"""#!/bin/sh
+case "$1" in
+  --version) echo Python {release[0]}.{release[1]} ;;
+  -c) exec {sys.executable} -c "{pretend}" "$2" ;;
+  *) echo No module >&2; exit 1 ;;
+esac
+"""
+    return executable(path, text)
+
+
+@pytest.mark.parametrize("release", [(2, 7), (3, 9), (3, 10)])
+def test_an_old_python_is_named(tmp_path: Path, tools: Path, release: tuple[int, int]) -> None:
+    old = python_of(tools / "python3", release)
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     done = run_setup(checkout, python=str(old), path=str(tools))
     assert done.returncode == 1
     assert "needs Python 3.11 or later" in done.stderr
-    assert "Python 3.9.2" in done.stderr
+    assert f"Python {release[0]}.{release[1]}" in done.stderr
     assert "apt-get install python3" in done.stderr
 
 
 def test_a_python_without_venv_and_pip_is_told_what_to_install(tmp_path: Path, tools: Path) -> None:
     """Debian's python3 is like this until python3-venv or python3-pip is installed."""
-    bare = executable(
-        tools / "python3",
-        '#!/bin/sh\ncase "$*" in *version_info*) exit 0;; *sys.executable*) echo "$0";; *) echo No module >&2; exit 1;; esac\n',
-    )
+    bare = python_of(tools / "python3", (3, 11))
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     done = run_setup(checkout, python=str(bare), path=str(tools))
@@ -71,10 +83,7 @@ def test_a_python_without_venv_and_pip_is_told_what_to_install(tmp_path: Path, t
 
 
 def test_an_installed_uv_is_used_unless_it_is_too_old(tmp_path: Path, tools: Path) -> None:
-    python = executable(
-        tools / "python3",
-        '#!/bin/sh\ncase "$*" in *version_info*) exit 0;; *sys.executable*) echo "$0";; *) exit 1;; esac\n',
-    )
+    python = python_of(tools / "python3", (3, 14))
     executable(tools / "uv", '#!/bin/sh\n[ "$1" = --version ] && echo uv 0.9.1 && exit\necho "$@" >> called\n/bin/mkdir -p .venv\n')
     checkout = tmp_path / "checkout"
     checkout.mkdir()
@@ -108,6 +117,20 @@ def test_make_alone_prints_help() -> None:
     lines = [line for line in shown.splitlines() if line.strip()]
     assert all(re.match(r"  make [a-z-]+ +\S", line) for line in lines), "one line a target, and nothing else"
     assert {line.split()[1] for line in lines} == make_targets()
+
+
+def test_what_is_phony_is_a_target() -> None:
+    """make takes a phony target without a rule for done."""
+    phony = re.findall(r"^\.PHONY: ([a-z-]+)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert set(phony) == make_targets()
+
+
+@pytest.mark.parametrize("target", sorted(make_targets()))
+def test_every_target_can_be_made(target: str) -> None:
+    """What it depends on is there; nothing is run."""
+    make = shutil.which("make")
+    assert make
+    subprocess.run([make, "--dry-run", target], cwd=PROJECT, capture_output=True, check=True)
 
 
 def test_the_lock_is_that_of_the_project() -> None:
