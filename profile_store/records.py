@@ -92,6 +92,7 @@ def decode_record(blob: bytes, multiple: frozenset[int]) -> Record:
     if blob[:3] != (TAG + FIELD).encode():
         refuse_unknown(blob)
     fields = blob.decode().split(FIELD)
+    fields += [""] * (len(LEADING) - len(fields))  # blank ones at the end are not stored
     values: dict[int, str | tuple[str, ...]] = {}
     for identity, field in enumerate(fields[len(LEADING) :]):
         if field:
