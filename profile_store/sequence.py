@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headrace.errors import TransientError, UnsupportedFormatError
-from headrace.import_plan import ImportPlan
+from headrace.import_plan import PLAN_FORMAT, ImportPlan
 from headrace.outcomes import Outcomes
 from profile_store import keys
 from profile_store.durability import barrier, partition_marks, read_durable
@@ -90,12 +90,9 @@ class Registration:
     @classmethod
     def from_json(cls, domain: str, import_seq: int, document: str) -> Registration:
         data = json.loads(document)
-        if data["format"] > REGISTRATION_FORMAT:
-            raise UnsupportedFormatError(
-                f"Import {import_seq} of domain {domain} was registered in format {data['format']};"
-                f" this release reads {REGISTRATION_FORMAT}.",
-                hint="Upgrade this process.",
-            )
+        _refuse_newer("a registration", data["format"], REGISTRATION_FORMAT, f"import {import_seq} of domain {domain}")
+        if data["plan"] is not None:
+            _refuse_newer("a plan", data["plan"]["format"], PLAN_FORMAT, f"import {import_seq} of domain {domain}")
         return cls(
             domain,
             import_seq,
@@ -108,6 +105,14 @@ class Registration:
             data["configuration"],
             data["schema_version"],
             data["splitter"],
+        )
+
+
+def _refuse_newer(what: str, number: int, known: int, where: str) -> None:
+    if number > known:
+        raise UnsupportedFormatError(
+            f"{where} has {what} of format {number}; this release reads {known}.",
+            hint="A newer Headrace registered it. Upgrade this process.",
         )
 
 
