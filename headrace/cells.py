@@ -64,12 +64,22 @@ def read_number(text: str, cell_format: CellFormat) -> str | Reason:
     return canonical_number(number)
 
 
-@lru_cache(maxsize=65_536)
+LONGEST_MOMENT_KEPT = 64
+"""Characters. Dates repeat, so what they read as is kept; a column of something else must not fill the memory."""
+
+
 def _strptime(text: str, pattern: str) -> datetime | None:
+    return _kept_moment(text, pattern) if len(text) <= LONGEST_MOMENT_KEPT else _moment(text, pattern)
+
+
+def _moment(text: str, pattern: str) -> datetime | None:
     try:
         return datetime.strptime(text, pattern)  # the zone, if any, is the pattern's own or the file's: see read_datetime
     except ValueError:
         return None
+
+
+_kept_moment = lru_cache(maxsize=65_536)(_moment)
 
 
 def read_date(text: str, cell_format: CellFormat) -> str | Reason:
@@ -104,7 +114,8 @@ def canonical_datetime(utc: datetime) -> str:
 
 
 def read_email(text: str, _cell_format: CellFormat) -> str | Reason:
-    text = unicodedata.normalize("NFC", text).lower()
+    # Twice: a capital and its mark may have no character of their own where the small letter has one. What is stored must read as itself.
+    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
     try:
         validate_email(text, check_deliverability=False, globally_deliverable=False, strict=False)
     except EmailNotValidError:
@@ -165,6 +176,7 @@ def read_identifier(type_name: str, text: str, cell_format: CellFormat) -> str |
     value = read_cell(type_name, text, cell_format)
     if isinstance(value, Reason):
         return Reason.INVALID_IDENTIFIER
-    if value is not None and any(character < " " for character in value):
-        return Reason.INVALID_IDENTIFIER
-    return value
+    if value is None:
+        return None
+    value = value.strip(BLANKS)  # again: it may be the one value among blank ones
+    return Reason.INVALID_IDENTIFIER if any(character < " " for character in value) else value

@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from email_validator import SPECIAL_USE_DOMAIN_NAMES
 
 from headrace.cells import BLANKS, FRACTION_DIGITS, INTEGER_DIGITS, CellFormat, read_cell, read_identifier, read_list
 from headrace.import_plan import PlannedMapping
@@ -194,6 +198,10 @@ def _fast_datetimes(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.
     known &= bools(pc.and_(pc.greater(pc.year(moments), 1), pc.less(pc.year(moments), 9999)))
     moments = null_where(moments, ~known)
     if cell_format.time_zone != "UTC":
+        if not _arrow_knows(cell_format.time_zone):
+            return pa.nulls(len(cells), pa.string()), np.zeros(len(cells), bool)
+        known &= bools(pc.less_equal(pc.year(moments), LAST_YEAR_OF_RULES))
+        moments = null_where(moments, ~known)
         zone = {"timezone": cell_format.time_zone, "ambiguous": "earliest"}
         before = pc.assume_timezone(moments, nonexistent="earliest", **zone)
         after = pc.assume_timezone(moments, nonexistent="latest", **zone)
@@ -203,12 +211,34 @@ def _fast_datetimes(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.
     return texts, known
 
 
+LAST_YEAR_OF_RULES = 2037
+"""Zone files list every change of the clocks up to here; beyond, Arrow knows no summer time."""
+
+
+@lru_cache(maxsize=64)
+def _arrow_knows(zone: str) -> bool:
+    """Whether Arrow reads local times of this zone as Python does: where the machine has no zone files, or terse ones, it does not."""
+    samples = [datetime(1880, 1, 1, 12) + timedelta(days=days) for days in range(0, (LAST_YEAR_OF_RULES - 1880) * 365, 13)]  # noqa: DTZ001
+    expected = [moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None) for moment in samples]
+    try:
+        found = pc.assume_timezone(pa.array(samples, pa.timestamp("s")), timezone=zone, ambiguous="earliest", nonexistent="latest")
+    except pa.ArrowInvalid:
+        return False
+    utc = found.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s"))
+    return bool(utc.equals(pa.array(expected, pa.timestamp("s"))))
+
+
 _EMAIL_SHAPE = r"\A[A-Za-z0-9_+-]{1,30}(?:\.[A-Za-z0-9_+-]{1,10}){0,3}@(?:[A-Za-z0-9]{1,30}\.){1,3}[A-Za-z]{2,12}\z"
 """Addresses that every validator takes; anything longer or rarer is judged by email-validator."""
 
 
+_SPECIAL_DOMAIN = rf"(?i)[@.](?:{'|'.join(map(re.escape, SPECIAL_USE_DOMAIN_NAMES))})\z"
+"""Domains that no mail goes to, which the validator refuses."""
+
+
 def _fast_emails(cells: pa.StringArray, _cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
-    return pc.ascii_lower(cells), bools(pc.match_substring_regex(cells, _EMAIL_SHAPE))
+    known = bools(pc.match_substring_regex(cells, _EMAIL_SHAPE)) & ~bools(pc.match_substring_regex(cells, _SPECIAL_DOMAIN))
+    return pc.ascii_lower(cells), known
 
 
 def _fast_booleans(cells: pa.StringArray, _cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
