@@ -32,6 +32,8 @@ def configuration_page() -> str:
         "# Domain and connection files",
         "YAML, one object a file; `headrace check FILE…` says what is wrong in which line, `headrace apply FILE…` stores it. Unknown keys"
         " are refused. Statements like SPEC I6 are those of [spec.md](spec.md).",
+        "Read and checked, but without effect in this release: `schedule`, `notifications`, `objectives`, and goals of the kinds"
+        " `import_groups` and `export_profiles`. In particular, consent is not looked at: import only what may be imported.",
         "On this page: [domain](#domain) and [connection](#connection), then what they are made of.",
     ]
     for model in (Domain, Connection):
