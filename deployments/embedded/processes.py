@@ -86,7 +86,10 @@ class ChildProcess:
                 f"{spec.name} could not be started. The end of {spec.log_path}:\n{log_tail(spec.log_path)}",
                 hint="Check that this user may start processes here, then start again.",
             )
-        return cls(spec, int(line), keeper)
+        child = cls(spec, int(line), keeper)
+        with _starting:
+            _children[:] = [one for one in _children if one.running] + [child]
+        return child
 
     @property
     def name(self) -> str:
@@ -149,6 +152,18 @@ class ChildProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+_children: list[ChildProcess] = []
+_starting = threading.Lock()
+
+
+def stop_children_below(directory: Path) -> None:
+    """Every process that was started in a directory or below it, also one that nobody could note because its start was interrupted."""
+    with _starting:
+        found = [one for one in _children if one.running and one.spec.directory.is_relative_to(directory)]
+    for one in found:
+        one.stop()
 
 
 def wait_until(what: str, probe: Probe, *, seconds: float, give_up: Callable[[], bool] = lambda: False) -> None:

@@ -14,11 +14,12 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from deployments.embedded import s3
 from deployments.embedded.broker import BrokerServer, start_broker
@@ -31,6 +32,7 @@ from deployments.embedded.processes import (
     free_port,
     port_is_free,
     program_environment,
+    stop_children_below,
     wait_until,
 )
 from deployments.embedded.valkey import Fsync, ValkeyOptions, ValkeyServer, start_valkey
@@ -97,6 +99,7 @@ class EmbeddedStack:
         self._servers: Servers | None = None
         self._started: list[Stoppable] = []
         self._lock: int | None = None
+        self._stopping = threading.Event()
 
     @property
     def servers(self) -> Servers:
@@ -110,6 +113,7 @@ class EmbeddedStack:
 
     def start(self) -> None:
         """Servers in parallel, the bootstrap hook, then the workers. When one does not start, all that did are stopped."""
+        self._stopping.clear()
         self._lock = lock_directory(self.directory)
         try:
             self._servers = self._start_servers()
@@ -123,9 +127,11 @@ class EmbeddedStack:
 
     def stop(self) -> None:
         """Workers first, so that none complains of a missing server. A second call does nothing."""
+        self._stopping.set()
         workers: list[Stoppable] = [*self.merge_workers, *([self.prefect_worker] if self.prefect_worker else [])]
         stop_all(workers)
         stop_all([one for one in self._started if one not in workers])
+        stop_children_below(self.directory)
         self._started.clear()
         self.merge_workers = []
         self.prefect_worker = None
@@ -226,10 +232,21 @@ class EmbeddedStack:
                     lambda: start_prefect_server(directory=root / "prefect", log_path=logs / "prefect-server.log", port=prefect, held=held),
                 ),
             )
+            pending: list[Future[Any]] = [*futures]
+            try:
+                wait(pending)
+            except BaseException:
+                # Ctrl-C: nobody wants to wait until all of it is up, to see it go down again.
+                self._stopping.set()
+                while wait(pending, timeout=0.1).not_done:
+                    stop_children_below(self.directory)
+                raise
         return Servers(futures[0].result(), futures[1].result(), futures[2].result(), futures[3].result())
 
     def _started_by(self, start: Callable[[], Started]) -> Started:
         """Noted at once: what did start is stopped even when another did not, or a person pressed Ctrl-C meanwhile."""
+        if self._stopping.is_set():
+            raise ServerNotStartedError("the embedded stack was stopped while it started.")
         server = start()
         self._started.append(server)
         return server
