@@ -1,0 +1,118 @@
+"""`headrace up`: one screen, commands that find it by themselves, and nothing left of it however it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.environment import read_environment
+from tests.integration.command_line import CommandLine, Said
+from tests.polling import eventually
+
+pytestmark = pytest.mark.slow
+
+START_SECONDS = 150.0
+STOP_SECONDS = 60.0
+
+
+def processes_in(directory: Path) -> dict[int, str]:
+    """Every process that works in a stack's directory or below it, as its servers do: process id → command line."""
+    found = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                if (process / "cwd").readlink().is_relative_to(directory / ".headrace"):
+                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue  # it has just ended, or is not ours to look at
+    return found
+
+
+@contextmanager
+def up(headrace: CommandLine, *options: str) -> Iterator[subprocess.Popen[str]]:
+    running = headrace.start("up", "--merge-workers", "1", *options)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+        for stream in (running.stdout, running.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def is_up(headrace: CommandLine, running: subprocess.Popen[str]) -> None:
+    def look() -> bool:
+        assert running.poll() is None, "headrace up ended"
+        return bool(read_environment(headrace.directory / ".headrace"))
+
+    eventually(look, within=START_SECONDS, what="headrace up has written its environment")
+
+
+def stopped(headrace: CommandLine, running: subprocess.Popen[str]) -> Said:
+    out, err = running.communicate(timeout=STOP_SECONDS)
+    assert processes_in(headrace.directory) == {}
+    assert not (headrace.directory / ".headrace" / "environment").exists()
+    return Said(running.returncode, out, err)
+
+
+def test_up_is_found_by_other_commands_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+    headrace = CommandLine(tmp_path)
+    with up(headrace, "--json") as running:
+        is_up(headrace, running)
+        assert len(processes_in(tmp_path)) >= 6
+        assert headrace("runs").out == "no runs yet\n"
+        second = headrace("up", "--json")
+        assert (second.code, second.error["code"]) == (1, "SERVER_NOT_STARTED")
+        running.send_signal(signal.SIGINT)
+        said = stopped(headrace, running)
+    assert said.code == 0
+    assert said.document["environment"] == str(tmp_path / ".headrace" / "environment")
+    assert set(said.document["addresses"]) >= {"Prefect", "S3", "Kafka", "Valkey", "Merge workers", "Logs"}
+    assert "everything is stopped" in said.err
+    assert headrace("runs").code == 1
+
+
+def test_ctrl_c_again_and_again_breaks_nothing(tmp_path: Path) -> None:
+    headrace = CommandLine(tmp_path)
+    with up(headrace) as running:
+        is_up(headrace, running)
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            running.send_signal(number)
+        said = stopped(headrace, running)
+    assert said.code == 0
+    assert "Headrace is up" in said.out
+
+
+def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    headrace = CommandLine(tmp_path)
+    with up(headrace) as running:
+        eventually(lambda: processes_in(tmp_path) or None, within=START_SECONDS, what="the first server starts")
+        running.send_signal(signal.SIGTERM)
+        said = stopped(headrace, running)
+    assert said.code == 0
+    assert "Headrace is up" not in said.out
+
+
+def test_a_server_that_ends_by_itself_ends_it_all_with_its_log(tmp_path: Path) -> None:
+    headrace = CommandLine(tmp_path)
+    with up(headrace, "--json") as running:
+        is_up(headrace, running)
+        assert headrace("runs").code == 0
+        # Not its keeper, which names it in the middle of its own command line.
+        valkey = next(number for number, command in processes_in(tmp_path).items() if "valkey-server" in command.split()[0])
+        os.kill(valkey, signal.SIGKILL)
+        out, err = running.communicate(timeout=STOP_SECONDS)
+    assert running.returncode == 1
+    assert processes_in(tmp_path) == {}
+    assert "SERVER_ENDED" in err
+    assert "Valkey" in err
+    assert json.loads(out.partition("}\n{")[0] + "}")["environment"]
