@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from headrace.cells import FRACTION_DIGITS
 from headrace.import_plan import ImportPlan, PlannedMapping
 from headrace.outcomes import Outcomes, Reason, Reject
-from profile_store.records import decode_records
+from profile_store.records import ITEM, decode_records
 from streaming.merge.cast import canonical_numbers, cast_column
-from streaming.merge.fold import SUM_OVERFLOW, fold_add, fold_rows, fold_sum
+from streaming.merge.fold import SUM_OVERFLOW, fold_rows, fold_sum
 from streaming.merge.step import CREATED, OUTCOMES, REJECTED, SKIPPED, UNCHANGED, UNDECIDED, UPDATED, Profiles, Step
-from streaming.merge.vectors import Mask, Places, bools, differs, null_where, put, take
+from streaming.merge.vectors import Mask, Places, bools, differs, item_keys, null_where, put, take
 
 SMALL_ROUND = 24
 """Below this many rows a round in columns costs more than folding them one by one."""
@@ -133,8 +133,23 @@ def _add(old: pa.StringArray, new: pa.StringArray) -> pa.StringArray:
     if not both.any():
         return value
     mask = pa.array(both)
-    joined = list(map(fold_add, old.filter(mask).to_pylist(), new.filter(mask).to_pylist()))
-    return pc.replace_with_mask(value, mask, pa.array(joined, pa.string()))
+    return pc.replace_with_mask(value, mask, _union(old.filter(mask), new.filter(mask)))
+
+
+def _union(old: pa.StringArray, new: pa.StringArray) -> pa.StringArray:
+    """Row by row, `old` and behind it the items of `new` that are not in it. Both in stored form, without nulls, each without doubles."""
+    before, after = pc.split_pattern(old, ITEM), pc.split_pattern(new, ITEM)
+    items = pa.concat_arrays([before.flatten(), after.flatten()])
+    rows = np.concatenate([pc.list_parent_indices(lists).to_numpy(zero_copy_only=False) for lists in (before, after)])
+    keys = item_keys(rows, items)
+    there = len(before.flatten())
+    fresh = np.flatnonzero(~np.isin(keys[there:], keys[:there])) + there
+    if not len(fresh):
+        return old
+    counts = np.bincount(rows[fresh], minlength=len(old))
+    ends = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    added = pc.binary_join(pa.ListArray.from_arrays(pa.array(ends), items.take(pa.array(fresh))), ITEM)
+    return pc.if_else(pa.array(counts > 0), pc.binary_join_element_wise(old, added, ITEM), old)
 
 
 _SAFE = pa.decimal128(37, FRACTION_DIGITS)

@@ -28,7 +28,7 @@ def fold_add(old: str, new: str) -> str:
     return ITEM.join(dict.fromkeys((*old.split(ITEM), *new.split(ITEM))))
 
 
-def fold_sum(old: str | None, new: str | None) -> str | None | _Overflow:
+def fold_sum(old: str | None, new: str | None) -> str | _Overflow | None:
     """SPEC M7."""
     if new is None:
         return old
@@ -36,7 +36,7 @@ def fold_sum(old: str | None, new: str | None) -> str | None | _Overflow:
     return SUM_OVERFLOW if abs(total) >= NUMBER_LIMIT else canonical_number(total)
 
 
-def fold_value(rule: str, old: str | None, new: str) -> str | None | _Overflow:
+def fold_value(rule: str, old: str | None, new: str) -> str | _Overflow | None:
     match rule:
         case "set":
             return new

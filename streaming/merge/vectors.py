@@ -22,6 +22,16 @@ def null_where(values: Any, mask: Mask) -> Any:
     return pc.if_else(pa.array(mask), pa.scalar(None, values.type), values) if mask.any() else values
 
 
+ITEMS = 1 << 32
+
+
+def item_keys(rows: Places, items: pa.StringArray) -> Places:
+    """A number for each (row, text): equal where both are. `key // ITEMS` is the row."""
+    codes = items.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    keys: Places = rows.astype(np.int64) * ITEMS + codes
+    return keys
+
+
 def differs(old: pa.StringArray, new: pa.StringArray) -> Mask:
     """Where a value changed; null to null is no change."""
     same = bools(pc.equal(old, new))
