@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
@@ -24,51 +26,52 @@ from redis.exceptions import (
     RedisClusterException,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.retry import Retry
 
-from headrace.errors import TerminalError, TransientError
+from headrace.errors import HeadraceError, TerminalError, TransientError
 from headrace.settings import RedisSettings
 
-_PASSING_REPLIES = (
-    "OOM",
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "MOVED",
-    "ASK",
-    "MISCONF",
-    "BUSY",
-    "NOREPLICAS",
-    "UNBLOCKED",
+_DENIALS = (AuthenticationError, AuthorizationError, NoPermissionError)
+_OUTAGES = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    BusyLoadingError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ClusterError,
+    RedisClusterException,
+    AskError,  # MovedError is one
+    TryAgainError,
 )
+_PASSING_REPLIES = ("MISCONF", "BUSY", "NOREPLICAS", "UNBLOCKED", "LOADING", "OOM")
+"""Of replies that redis-py has no class for. Where it has one, the first word is not in the text any more."""
+_QUOTED = re.compile(r"['\"`].*", re.DOTALL)
 
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Redis' errors as ours: what passes by waiting is transient, what needs a person is terminal."""
+    """Redis' errors as ours: what passes by waiting is transient, credentials are terminal, anything else is REDIS_REFUSED."""
     try:
         yield
-    except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-        raise TerminalError(
+    except (RedisError, RedisClusterException) as error:
+        raise _ours(error, doing) from error
+
+
+def _ours(error: Exception, doing: str) -> HeadraceError:
+    said = str(error)
+    if isinstance(error, _DENIALS) or (isinstance(error, RedisClusterException) and isinstance(error.__cause__, _DENIALS)):
+        return TerminalError(
             f"Redis refused the credentials while {doing}.", code="REDIS_DENIED", hint="Check HEADRACE_REDIS_URL and the ACL of its user."
-        ) from error
-    except (
-        redis.ConnectionError,
-        redis.TimeoutError,
-        BusyLoadingError,
-        OutOfMemoryError,
-        ReadOnlyError,
-        ClusterError,
-        RedisClusterException,
-    ) as error:
-        raise TransientError(f"Redis is not available while {doing} ({type(error).__name__}).", code="REDIS_UNAVAILABLE") from error
-    except ResponseError as error:
-        if str(error).startswith(_PASSING_REPLIES):
-            raise TransientError(f"Redis can't do it now while {doing} ({str(error).split(' ')[0]}).", code="REDIS_UNAVAILABLE") from error
-        raise
+        )
+    if isinstance(error, _OUTAGES):
+        return TransientError(f"Redis is not available while {doing} ({type(error).__name__}).", code="REDIS_UNAVAILABLE")
+    if said.startswith(_PASSING_REPLIES):
+        return TransientError(f"Redis can't do it now while {doing} ({said.split(' ')[0]}).", code="REDIS_UNAVAILABLE")
+    # Neither of the two: waiting does not help, and it says nothing about a file that an import could be ended FAILED for. The import stays open.
+    # What Redis quotes may be arguments: keys and values are not for logs.
+    return HeadraceError(f"Redis refused while {doing}: {_QUOTED.sub('…', said)[:120]}.", code="REDIS_REFUSED")
 
 
 @cache
@@ -167,6 +170,21 @@ class Store:
                     code="UNSAFE_REDIS",
                     hint="Set appendonly yes.",
                 )
+            if self.settings.durability == "fsync_always" and self._fsync_of(node) not in ("always", None):
+                raise TerminalError(
+                    "Redis acknowledges before its disk has it (HEADRACE_REDIS_DURABILITY=fsync_always).",
+                    code="UNSAFE_REDIS",
+                    hint="Set appendfsync always, or HEADRACE_REDIS_DURABILITY=waitaof where the server has WAITAOF.",
+                )
+
+    def _fsync_of(self, node: redis.Redis) -> str | None:
+        """The server's appendfsync; None where it does not let us ask (a managed Redis)."""
+        with translated("reading the server's settings"):
+            try:
+                found: Any = node.config_get("appendfsync")
+            except ResponseError:
+                return None
+        return text(found.get("appendfsync") or found.get(b"appendfsync")) or None
 
 
 def text(value: bytes | str | None) -> str:
