@@ -51,10 +51,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_")
 
-    kafka: KafkaSettings = Field(default_factory=lambda: KafkaSettings())
-    redis: RedisSettings = Field(default_factory=lambda: RedisSettings())
-    s3: S3Settings = Field(default_factory=lambda: S3Settings())
-    worker: WorkerSettings = Field(default_factory=lambda: WorkerSettings())
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    s3: S3Settings = Field(default_factory=S3Settings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     address_secret: SecretStr = Field(
         default=SecretStr(""), description="goes into the addresses of new domains, so that they can't be guessed from e-mails"
     )

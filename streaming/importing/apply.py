@@ -53,7 +53,9 @@ class ConfigurationPlan:
                 said.append(f"domain {change.name}: created, {change.definition.partitions} partitions")
             elif change.stored.definition != change.definition and not change.schema_changes:
                 said.append(f"domain {change.name}: changed")
-            said += [f"domain {change.name}: property {one.property.name} ({one.property.type}): {one.kind}" for one in change.schema_changes]
+            said += [
+                f"domain {change.name}: property {one.property.name} ({one.property.type}): {one.kind}" for one in change.schema_changes
+            ]
         return said + [f"connection {one.name}: {what}" for one, what in self.connections if what != "unchanged"]
 
 
@@ -120,6 +122,12 @@ def _refuse_goals(changes: list[DomainChange], connections: dict[str, Connection
     domains = {one.name: StoredDomain(one.definition, one.schema, "") for one in changes}
     problems: list[str] = []
     for connection in connections.values():
+        if connection.objectives:
+            # Importing everyone, consent or not, is the one thing that must not happen here.
+            problems.append(
+                f"connection {connection.name}: objectives: consent is not judged by this release, so a connection that is linked to objectives is refused;"
+                " leave them out to process everyone."
+            )
         for goal in connection.import_goals:
             try:
                 plan_of(goal, domains[domain_of(goal)])

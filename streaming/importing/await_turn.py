@@ -7,7 +7,7 @@ import time
 from headrace.errors import TransientError
 from profile_store import sequence
 from profile_store.sequence import Registration
-from streaming.importing.close import ImportResult, resume_end, result_of
+from streaming.importing.close import ImportResult, result_of, resume_end
 from streaming.importing.context import ImportContext, Progress
 from streaming.importing.drive import drive, leased
 from streaming.importing.schema_change import drive_schema_change
@@ -39,7 +39,9 @@ def finish(context: ImportContext, registration: Registration, owner: str) -> Im
         time.sleep(LOOK_SECONDS)
     result = result_of(context, registration)
     if result is None:
-        raise TransientError(f"Import {registration.import_seq} of domain {registration.domain} is over without a result.", code="NO_RESULT")
+        raise TransientError(
+            f"Import {registration.import_seq} of domain {registration.domain} is over without a result.", code="NO_RESULT"
+        )
     return result
 
 

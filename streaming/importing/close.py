@@ -81,7 +81,12 @@ def resume_end(context: ImportContext, registration: Registration) -> ImportResu
 
 
 def _put_result(context: ImportContext, result: ImportResult) -> None:
-    record: dict[str, Any] = {"state": result.state, "reason": result.reason, "rejects_key": result.rejects_key, **result.outcomes.as_dict()}
+    record: dict[str, Any] = {
+        "state": result.state,
+        "reason": result.reason,
+        "rejects_key": result.rejects_key,
+        **result.outcomes.as_dict(),
+    }
     sequence.put_result(context.store, result.registration.domain, result.registration.import_seq, record)
 
 

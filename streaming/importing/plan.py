@@ -10,7 +10,6 @@ from headrace.import_plan import ImportPlan, PlannedFormat, PlannedLink, Planned
 from headrace.schema import DomainSchema, StoredProperty
 from profile_store.registry import StoredDomain
 
-
 AnyImportGoal = ImportProfilesGoal | ImportGroupsGoal
 
 

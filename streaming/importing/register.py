@@ -18,7 +18,9 @@ from streaming.split import SPLITTER_FORMAT
 _ATTEMPTS = 5
 
 
-def register_import(context: ImportContext, connection: Connection, goal: AnyImportGoal, version: ObjectVersion, run_id: str) -> Registration:
+def register_import(
+    context: ImportContext, connection: Connection, goal: AnyImportGoal, version: ObjectVersion, run_id: str
+) -> Registration:
     """Register one file version under the goal's present configuration; the same work, while it is open, keeps its number.
 
     In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12).

@@ -1,13 +1,12 @@
 """Rejected rows and cells as a CSV object beside the file (SPEC B2).
 
-The store knows where a reject is, not what the row said: the rows are read again from the file, in one pass, in step with the splitter's own rejects.
+The store knows where a reject is, not what the row said: the rows are read again from the file, in one pass, in step with the splitter's
+own rejects.
 """
 
 from __future__ import annotations
 
-import csv
 import heapq
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,6 +17,7 @@ from profile_store.sequence import Registration
 from streaming.importing.context import ImportContext, Progress
 from streaming.importing.publish import open_source
 from streaming.merge.changes import decode_rejects
+from streaming.split.row_text import cells_of, row_of
 from streaming.split.splitter import Splitter
 
 SAMPLE = 20
@@ -69,11 +69,11 @@ def write_rejects(context: ImportContext, registration: Registration, expected: 
         splitter = Splitter(lambda size: stream.read(size) or b"", registration.needed_plan, source.key)
         for reject, raw in splitter.rejected(_stored(context, registration)):
             if rows + cells == 0:
-                out.write(_line([*OWN_COLUMNS, *splitter.header], separator))
+                out.write(row_of([*OWN_COLUMNS, *splitter.header], separator).encode())
             rows, cells = rows + (reject.column is None), cells + (reject.column is not None)
             if len(sample) < SAMPLE:
                 sample.append(reject)
-            out.write(_line(_fields(reject, raw, separator, len(splitter.header)), separator))
+            out.write(row_of(_fields(reject, raw, separator, len(splitter.header)), separator).encode())
             context.report(Progress("rejects", rows + cells, expected))
     return RejectsFile(key, rows, cells, tuple(sample))
 
@@ -91,13 +91,7 @@ def _stored(context: ImportContext, registration: Registration) -> Iterator[Reje
 
 def _fields(reject: Reject, raw: bytes, separator: str, width: int) -> list[str]:
     text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-    cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []) if reject.reason not in UNREADABLE else []
+    cells = cells_of(text, separator) if reject.reason not in UNREADABLE else []
     readable = len(cells) == width
     own = [str(reject.line), str(reject.offset), reject.column or "", reject.reason.value, reject.reason.message]
     return [*own, "", *cells] if readable else [*own, text, *([""] * width)]
-
-
-def _line(fields: list[str], separator: str) -> bytes:
-    out = io.StringIO(newline="")
-    csv.writer(out, delimiter=separator, lineterminator="\n").writerow(fields)
-    return out.getvalue().encode()

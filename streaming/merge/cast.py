@@ -136,9 +136,9 @@ def _distinct_lists(cells: pa.StringArray, type_name: str, cell_format: CellForm
 
 # Fast paths: (column, format) → (values, where they are certain).
 
+_WHOLE, _FRACTION = f"[0-9]{{1,{INTEGER_DIGITS}}}", f"[0-9]{{1,{FRACTION_DIGITS}}}"
 _NUMBER_SHAPE = {
-    separator: rf"\A[+-]?(?:[0-9]{{1,{INTEGER_DIGITS}}}(?:{re.escape(separator)}[0-9]{{0,{FRACTION_DIGITS}}})?|{re.escape(separator)}[0-9]{{1,{FRACTION_DIGITS}}})\z"
-    for separator in ".,"
+    separator: rf"\A[+-]?(?:{_WHOLE}(?:{point}(?:{_FRACTION})?)?|{point}{_FRACTION})\z" for separator, point in ((".", r"\."), (",", ","))
 }
 
 
@@ -169,7 +169,7 @@ def _fast_moments(cells: pa.StringArray, pattern: str) -> tuple[Any, Mask]:
 
     Arrow takes 30 February for 2 March, and a 60th second for the next minute: so each part is compared with the text.
     """
-    shape, parts, width = _fixed_shape(pattern)
+    shape, parts = _fixed_shape(pattern)
     if not parts:
         return pa.nulls(len(cells), pa.timestamp("s")), np.zeros(len(cells), bool)
     known = bools(pc.match_substring_regex(cells, shape))
@@ -183,15 +183,15 @@ def _fast_moments(cells: pa.StringArray, pattern: str) -> tuple[Any, Mask]:
     return moments, known
 
 
-def _fixed_shape(pattern: str) -> tuple[str, list[tuple[str, int]], int]:
-    """The regular expression of a strptime pattern whose every part has one width, the places of the parts, the width; no parts: there is none."""
+def _fixed_shape(pattern: str) -> tuple[str, list[tuple[str, int]]]:
+    """The regular expression of a strptime pattern whose every part has one width, the places of the parts; no parts: there is none."""
     shape, place, rest = r"\A", 0, pattern
     parts: list[tuple[str, int]] = []
     while rest:
         if rest[0] == "%":
             directive = rest[1:2]
             if directive not in _PARTS or directive in (one for one, _ in parts):
-                return "", [], 0
+                return "", []
             length = _PARTS[directive][0]
             parts.append((directive, place))
             shape += f"[0-9]{{{length}}}"
@@ -203,8 +203,8 @@ def _fixed_shape(pattern: str) -> tuple[str, list[tuple[str, int]], int]:
                 shape += re.escape(rest[0])
             place, rest = place + 1, rest[1:]
     if not {"Y", "m", "d"} <= {one for one, _ in parts}:
-        return "", [], 0
-    return shape + r"\z", parts, place
+        return "", []
+    return shape + r"\z", parts
 
 
 def _fast_dates(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:

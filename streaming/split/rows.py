@@ -121,7 +121,7 @@ class RowReader:
         longest = int(np.diff(starts).max())
         if longest > MAX_ROW_BYTES or len(data) - used > MAX_ROW_BYTES or self._lone_return(array[:used], quotes):
             return self._walk(data, ends)
-        return self._block(data[:used], starts, ends, bool(len(quotes))), used
+        return self._block(data[:used], starts, ends, quoted=bool(len(quotes))), used
 
     def _well_formed(self, array: npt.NDArray[np.uint8], quotes: Positions) -> bool:
         """Whether every odd quote opens a cell (or doubles the one before) and every even one closes it (or is doubled by the next)."""
@@ -146,7 +146,7 @@ class RowReader:
         lone = returns[array[after] != NEWLINE]
         return bool(len(lone)) and bool((np.searchsorted(quotes, lone) % 2 == 0).any())
 
-    def _block(self, data: bytes, starts: Positions, ends: Positions, quoted: bool, bad: tuple[BadLine, ...] = ()) -> Block:  # noqa: FBT001: a fact
+    def _block(self, data: bytes, starts: Positions, ends: Positions, *, quoted: bool, bad: tuple[BadLine, ...] = ()) -> Block:
         lengths = np.diff(starts)
         array = np.frombuffer(data, np.uint8)
         empty = (lengths == 1) | ((lengths == 2) & (array[starts[:-1]] == RETURN))
@@ -193,7 +193,7 @@ class RowReader:
         lines = self._line + np.searchsorted(ends, first[nonempty])
         return Block(rows, starts, lines, self._offset + first[nonempty], b'"' in rows, tuple(bad)), place
 
-    def _judge(self, data: bytes, place: int, ends: Positions, closed: bool) -> tuple[Reason | None, int]:  # noqa: FBT001: a fact
+    def _judge(self, data: bytes, place: int, ends: Positions, *, closed: bool) -> tuple[Reason | None, int]:
         """Why no row starts at `place`, and where reading goes on; no reason: more of the file is needed to tell."""
         following = int(np.searchsorted(ends, place))
         line_end = int(ends[following]) + 1 if following < len(ends) else -1

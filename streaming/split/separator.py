@@ -54,7 +54,7 @@ class Separator:
 
     def cells(self, cells: pa.StringArray) -> pa.StringArray:
         """Cells that were read from traded text, as they stand in the file."""
-        if self.is_plain or not self._any(cells, STAND_IN) and not self._any(cells, self.character):
+        if self.is_plain or not (self._any(cells, STAND_IN) or self._any(cells, self.character)):
             return cells
         table = str.maketrans({STAND_IN: self.character, self.character: STAND_IN})
         return pa.array([text.translate(table) for text in cells.to_pylist()], pa.string())
