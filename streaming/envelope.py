@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from headrace.errors import UnsupportedFormatError
+from headrace.errors import TerminalError, UnsupportedFormatError
 
 MESSAGE_FORMAT = 1
 _MAGIC = b"HR"
@@ -21,8 +21,13 @@ _HEAD = struct.Struct(">2sBI")
 _FIELDS = ("domain", "kind", "import_seq", "partition", "batch_no")
 
 
-class MalformedMessageError(ValueError):
-    """Bytes that no release of Headrace wrote."""
+class MalformedMessageError(TerminalError):
+    """Bytes that no release of Headrace wrote, or in a place where it did not put them."""
+
+    code = "MALFORMED_MESSAGE"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"A message can't be read: {what}.", hint="Find out who else writes to the topic.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,9 +210,10 @@ class DomainWorker:
         known = isinstance(error, HeadraceError)
         log.log(
             logging.WARNING if known else logging.ERROR,
-            "domain %s, partition %d: %s; attempt %d, next in %.1f s",
+            "domain %s, partition %d, %s: %s; attempt %d, next in %.1f s",
             self.domain,
             owned.number,
+            f"offset {owned.queue[0].offset}" if owned.queue else "no message",
             error if known else type(error).__name__,
             owned.attempts,
             pause,
