@@ -15,10 +15,11 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Scheduled
 from prefect.utilities.urls import url_for
 
-from deployments.bootstrap import ANY_CONNECTION, bootstrap, deploy_connection, deployment_name
-from flows.import_profiles import EVERY_GOAL
 from headrace.connections import Connection
 from headrace.errors import TerminalError, TransientError
+
+DEPLOYMENTS = ("import-profiles/{connection}", "import-profiles/any-connection")
+"""As `deployments.bootstrap` makes them: the connection's own, else the one for any. Spelled here too, since to import that one takes seconds."""
 
 _BAR = re.compile(r"^[█░]+ \d+ % ")
 """In front of a progress artifact's text: the terminal draws its own."""
@@ -46,6 +47,8 @@ class RunSeen:
 
 def deploy(connections: Iterable[Connection]) -> list[str]:
     """Prefect's work pool, automation and deployments, and one deployment for each connection that imports: their names."""
+    from deployments.bootstrap import bootstrap, deploy_connection, deployment_name
+
     with answering():
         bootstrap()
         return [deployment_name(one.name) for one in connections if deploy_connection(one) is not None]
@@ -58,9 +61,9 @@ def start_run(connection: str, goal: str) -> StartedRun:
     """
     with answering(), get_client(sync_client=True) as client:
         deployment_id = _deployment(client, connection)
-        run = client.create_flow_run_from_deployment(
-            deployment_id, parameters={"connection": connection, "goal": goal or EVERY_GOAL}, state=Scheduled()
-        )
+        # Without a goal, the deployment's own default counts: every goal.
+        parameters = {"connection": connection} | ({"goal": goal} if goal else {})
+        run = client.create_flow_run_from_deployment(deployment_id, parameters=parameters, state=Scheduled())
     return StartedRun(str(run.id), url_for("flow-run", obj_id=run.id) or "")
 
 
@@ -105,10 +108,9 @@ def answering() -> Iterator[None]:
 
 
 def _deployment(client: SyncPrefectClient, connection: str) -> UUID:
-    """The connection's own, else the one for any connection."""
-    for name in (deployment_name(connection), deployment_name(ANY_CONNECTION)):
+    for name in DEPLOYMENTS:
         try:
-            return client.read_deployment_by_name(name).id
+            return client.read_deployment_by_name(name.format(connection=connection)).id
         except ObjectNotFound:
             continue
     raise TerminalError(

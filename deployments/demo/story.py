@@ -27,6 +27,8 @@ DOMAIN, CONNECTION, BUCKET = "shop", "cdnow", "cdnow"
 THREE = ("00001", "00003", "14048")
 """One purchase; six of them; the customer who bought most often (217 times)."""
 
+QUANTITIES_SHOWN = 6
+
 
 def play(stage: Stage) -> None:
     """All scenes. Raises TerminalError where something is not as it must be."""
@@ -107,9 +109,14 @@ def _three_profiles(stage: Stage) -> None:
             if profile is None:
                 raise TerminalError(f"Customer {name} has no profile.", code="DEMO_FAILED", hint="This is a bug: please report it.")
             one = customer_of(profile)
-            table.add_row(name, f"{one.quantity:,}", f"{one.amount:,.2f}", one.first, one.last, ", ".join(one.quantities))
+            table.add_row(name, f"{one.quantity:,}", f"{one.amount:,.2f}", one.first, one.last, _shortened(list(one.quantities)))
     stage.console.print(table)
     stage.tell("One of them with everything: headrace profile get shop customer_id=00001")
+
+
+def _shortened(values: list[str]) -> str:
+    shown = ", ".join(values[:QUANTITIES_SHOWN])
+    return shown if len(values) <= QUANTITIES_SHOWN else f"{shown}, … {len(values)} in all"
 
 
 def _nothing_to_do(stage: Stage) -> None:

@@ -80,4 +80,5 @@ def _once(rejects: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
 
 
 def _rejected(counts: Outcomes) -> str:
-    return f"{counts.rejected:,} rows, and {counts.cells:,} cells of rows imported without them (by property)"
+    """A cell that is mapped to two properties counts as two values."""
+    return f"{counts.rejected:,} rows; and {counts.cells:,} values, whose rows were imported without them"

@@ -380,6 +380,13 @@ def test_run_through_a_prefect_that_does_not_answer(installation: Installation) 
     assert (said.code, said.error["code"]) == (1, "PREFECT_UNAVAILABLE")
 
 
+def test_runs_are_started_by_the_names_that_bootstrap_gives() -> None:
+    from deployments.bootstrap import ANY_CONNECTION, deployment_name
+    from deployments.started_runs import DEPLOYMENTS
+
+    assert [one.format(connection="crm") for one in DEPLOYMENTS] == [deployment_name("crm"), deployment_name(ANY_CONNECTION)]
+
+
 def test_runs_in_both_forms(looked_at: Installation) -> None:
     said = looked_at.headrace("runs", looked_at.connection)
     assert said.code == 0
