@@ -11,78 +11,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from deployments.embedded import s3
-from deployments.embedded.broker import start_broker
-from deployments.embedded.merge_worker import start_merge_worker
-from deployments.embedded.processes import free_port
-from deployments.embedded.valkey import ValkeyOptions, start_valkey
+from benchmarks.servers import Servers, peak_rss_mb, servers
 from headrace.connections import Connection
 from headrace.domains import Domain
-from headrace.settings import KafkaSettings, RedisSettings, S3Settings, Settings
 from headrace.yaml_source import Configuration
 from object_store.access import S3Access, connect
 from object_store.store import ObjectStore
 from profile_store import registry
-from profile_store.store import Store
 from streaming.importing.apply import apply_configuration, plan_configuration
 from streaming.importing.await_turn import finish
-from streaming.importing.context import ImportContext
 from streaming.importing.register import register_import
 from streaming.importing.scan import scan_goal
 
 BUCKET, DOMAIN = "memory", "memory"
 MEGABYTE = 1_000_000
 LIMIT_MB, LIMIT_RATIO = 400, 1.10
-
-
-@dataclass(frozen=True)
-class Servers:
-    redis_url: str
-    kafka: str
-    endpoint_url: str
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "HEADRACE_REDIS_URL": self.redis_url,
-            "HEADRACE_KAFKA_BOOTSTRAP_SERVERS": self.kafka,
-            "HEADRACE_KAFKA_SESSION_TIMEOUT_MS": "6000",
-            "HEADRACE_S3_ENDPOINT_URL": self.endpoint_url,
-            "HEADRACE_S3_ACCESS_KEY_ID": s3.ACCESS_KEY_ID,
-            "HEADRACE_S3_SECRET_ACCESS_KEY": s3.SECRET_ACCESS_KEY,
-        }
-
-    def context(self) -> ImportContext:
-        settings = Settings(
-            redis=RedisSettings(url=SecretStr(self.redis_url)),
-            kafka=KafkaSettings(bootstrap_servers=self.kafka, session_timeout_ms=6_000),
-            s3=S3Settings(),
-        )
-        return ImportContext(Store(settings.redis), settings.kafka, lambda _: ObjectStore(self.access()))
-
-    def access(self) -> S3Access:
-        return S3Access(self.endpoint_url, s3.REGION, s3.ACCESS_KEY_ID, s3.SECRET_ACCESS_KEY)
-
-
-@contextmanager
-def servers(directory: Path) -> Iterator[Servers]:
-    with ExitStack() as stack:
-        valkey = stack.enter_context(start_valkey(ValkeyOptions(directory / "valkey", directory / "valkey.log", free_port())))
-        broker = stack.enter_context(start_broker(directory=directory, log_path=directory / "broker.log", port=free_port()))
-        objects = stack.enter_context(s3.start_s3(directory=directory, log_path=directory / "s3.log", port=free_port()))
-        started = Servers(valkey.url, broker.bootstrap_servers, objects.endpoint_url)
-        for number in range(2):
-            log = directory / f"worker-{number}.log"
-            stack.enter_context(
-                start_merge_worker(name=f"worker-{number}", environment=started.environment(), directory=directory, log_path=log)
-            )
-        yield started
 
 
 def connection_of(name: str) -> Connection:
@@ -118,12 +63,6 @@ def upload(access: S3Access, name: str, megabytes: int) -> None:
         while written < megabytes * MEGABYTE:
             out.write(block)
             written += len(block)
-
-
-def peak_rss_mb() -> int:
-    """Of this process. Not ru_maxrss: a child inherits its parent's."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
 def run(here: Servers, name: str) -> dict[str, object]:
@@ -175,6 +114,6 @@ def main(small: int, large: int) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        sys.stdout.write(json.dumps(run(Servers(*sys.argv[3:6]), sys.argv[2])))
+        sys.stdout.write(json.dumps(run(Servers(sys.argv[3], sys.argv[4], sys.argv[5]), sys.argv[2])))
         sys.exit(0)
     sys.exit(main(*(int(one) for one in sys.argv[1:3] or ("100", "1000"))))
