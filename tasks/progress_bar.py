@@ -78,7 +78,7 @@ class ProgressBar:
             # The first of each phase is always drawn, so that short phases show too.
             draw = self.draw if progress.phase in phases else self.draw_now
             phases.add(progress.phase)
-            draw(percent, f"{part.name}{part.place}: {in_words(progress)}")
+            draw(percent, f"{in_words(progress)} · {part.name}{part.place}")
 
         return report
 
@@ -106,7 +106,7 @@ def in_words(progress: Progress) -> str:
         case "publishing":
             return progress.detail or "reading"
         case "merging":
-            return f"{progress.done:,} of {progress.total:,} rows applied"
+            return f"{progress.done:,} of {progress.total:,} rows"
         case "rejects":
             return f"{progress.done:,} of {progress.total:,} rejects written"
         case _:

@@ -171,10 +171,10 @@ def _outcomes_row(name: str, outcomes: Outcomes, rate: float) -> tuple[str, ...]
 
 def _rejects_parts(goal: GoalReport, file: ImportedFile) -> list[str]:
     rejects, counted = file.outcomes.rejected + file.outcomes.cells, sum(file.reasons.values())
-    first = f" The first {counted:,}:" if 0 < counted < rejects else ""
+    first = f" The first {counted:,} of them:" if 0 < counted < rejects else ""
     parts = [
         f"#### Rejected of {_name(goal, file.file)}",
-        f"{file.outcomes.rejected:,} rows, and {file.outcomes.cells:,} cells of rows that were imported without them.{first}",
+        f"Rows: {file.outcomes.rejected:,}. Cells of rows that were imported without them: {file.outcomes.cells:,}.{first}",
     ]
     if file.reasons:
         parts.append(_reasons_table(file.reasons))

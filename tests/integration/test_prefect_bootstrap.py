@@ -106,6 +106,7 @@ def test_a_connection_has_a_deployment_with_its_goals_to_choose_from(bootstrappe
     deployment = bootstrapped.deployment("import-profiles/crm")
     assert deployment["parameters"] == {"connection": "crm", "goal": "every active goal"}
     assert deployment["parameter_openapi_schema"]["properties"]["goal"]["enum"] == ["every active goal", "customers"]
+    assert not deployment["parameter_openapi_schema"].get("required"), "else Quick run asks for it"
     assert deployment["tags"] == ["headrace", "nightly"]
     assert "Nightly CRM dump" in deployment["description"]
     assert not deployment["paused"]

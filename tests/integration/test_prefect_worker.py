@@ -33,7 +33,7 @@ def begun(prefect_stack: PrefectStack, name: str) -> str:
     real.put("crm", f"{name}/a.csv", as_csv(TABLE))
     run_id = api.start(f"import-profiles/{name}")
     eventually(
-        lambda: "0 of 2,000 rows applied" in str(api.artifacts(run_id).get(f"{name}-progress", {}).get("description")),
+        lambda: "0 of 2,000 rows ·" in str(api.artifacts(run_id).get(f"{name}-progress", {}).get("description")),
         within=60,
         what="the run has published the file and waits for outcomes",
     )

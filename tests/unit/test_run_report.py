@@ -72,7 +72,7 @@ def test_summary_says_why_rows_were_rejected_and_where_they_are() -> None:
 def test_summary_says_when_it_counts_the_first_rejects_alone() -> None:
     file = ImportedFile(A, 1, Outcomes(7, rejected=3_000, cells=5), 1.0, "_headrace/rejects/a.csv", {"NO_IDENTIFIER": 20})
 
-    assert "3,000 rows, and 5 cells of rows that were imported without them. The first 20:" in summary_markdown(
+    assert "Rows: 3,000. Cells of rows that were imported without them: 5. The first 20 of them:" in summary_markdown(
         report(goal(imported=(file,)))
     )
 
