@@ -120,8 +120,8 @@ def _shortened(values: list[str]) -> str:
 
 
 def _nothing_to_do(stage: Stage) -> None:
-    stage.title("Run it again: nothing is imported twice")
-    stage.command("run", CONNECTION)
+    stage.title("Run it again: nothing is imported twice (this time without Prefect)")
+    stage.command("run", CONNECTION, "--here")
 
 
 def _mistakes(stage: Stage) -> None:

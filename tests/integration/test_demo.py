@@ -22,7 +22,7 @@ SECTIONS = [
     "A file arrives: 69,659 purchases of CDs, 1997 to 1998",
     "Is it right? All profiles, against the file added up without Headrace",
     "Three of them",
-    "Run it again: nothing is imported twice",
+    "Run it again: nothing is imported twice (this time without Prefect)",
     "A second file, with mistakes in it",
 ]
 
