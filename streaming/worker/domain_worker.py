@@ -78,6 +78,7 @@ class DomainWorker:
     def _turn(self) -> None:
         self._beat = time.monotonic()
         self._read()
+        self._fetch_new()
         self._find_lost()
         for owned in list(self._owned.values()):
             if owned.astray and owned.ready:
@@ -165,6 +166,19 @@ class DomainWorker:
         self._durable_offsets.add(owned.number, waiting.offset + 1, result.applied)
         self._pop(owned)
         return True
+
+    def _fetch_new(self) -> None:
+        """A partition that left us while its queue was full is paused when it comes back: the client remembers, for ever."""
+        places = [TopicPartition(self._topic, owned.number) for owned in self._owned.values() if not owned.fetched]
+        if not places:
+            return
+        try:
+            self._consumer.resume(places)
+        except KafkaException as error:
+            log.warning("domain %s: partitions not resumed yet: %s", self.domain, error.args[0].str())
+            return
+        for place in places:
+            self._owned[place.partition].fetched = True
 
     def _find_lost(self) -> None:
         """Partitions of which Redis lost what we had applied, seen without a message that would have told us."""

@@ -23,6 +23,7 @@ class Waiting:
 class OwnedPartition:
     """`state` None: to be taken over first. `attempts`: failures in a row. `astray`: to be read again from its committed offset, first of all.
 
+    `fetched` False: it has just come, and Kafka's client may still hold it paused from an earlier time with us.
     `gap_at`: the place (floor, fence) at which messages before the next one were found missing, and were looked for.
     """
 
@@ -32,6 +33,7 @@ class OwnedPartition:
     attempts: int = 0
     not_before: float = 0.0
     astray: bool = False
+    fetched: bool = False
     gap_at: tuple[int, int] | None = None
 
     @property

@@ -69,7 +69,15 @@ class Stream:
 
     def await_all(self, within: float = 60) -> None:
         """All batches applied, whatever happened on the way; and the profiles are the oracle's."""
-        eventually(lambda: self.all_applied or None, within=within, what=f"outcomes {self.expected}, now {self.progress.outcomes}")
+
+        def all_there() -> bool:
+            progress = self.progress
+            applied = [fence + 1 for fence in progress.fences]
+            assert applied == self.totals.batches, f"{applied} of {self.totals.batches} batches"
+            assert progress.outcomes == self.expected, f"{progress.outcomes}, not {self.expected}"
+            return True
+
+        eventually(all_there, within=within, what="every batch is applied and counted")
         assert self.real.profiles(self.domain) == self.oracle
 
     def committed(self) -> list[int]:
@@ -84,7 +92,13 @@ class Stream:
         return [max(0, one.offset) for one in found]
 
     def await_committed(self, offsets: list[int], within: float = 30) -> None:
-        eventually(lambda: self.committed() == offsets, within=within, what=f"offsets {offsets} are committed, now {self.committed()}")
+
+        def are_committed() -> bool:
+            found = self.committed()
+            assert found == offsets, f"{found} are"
+            return True
+
+        eventually(are_committed, within=within, what=f"offsets {offsets} are committed")
 
     def counts(self, batches: Iterable[RowBatch]) -> list[int]:
         """How many of these batches each partition has."""
