@@ -96,11 +96,19 @@ class Store:
         }
         url = settings.url.get_secret_value()
         self._client: Any
-        with translated("connecting"):
-            if settings.cluster:
-                self._client = RedisCluster.from_url(url, **options)
-            else:
-                self._client = redis.Redis.from_url(url, **options)
+        try:
+            with translated("connecting"):
+                if settings.cluster:
+                    self._client = RedisCluster.from_url(url, **options)
+                else:
+                    self._client = redis.Redis.from_url(url, **options)
+        except ValueError:
+            # Not chained and not quoted: the URL may hold a password.
+            raise TerminalError(
+                "HEADRACE_REDIS_URL is no Redis URL.",
+                code="REDIS_URL",
+                hint="Write redis://[user:password@]host:port/0, or rediss:// for TLS.",
+            ) from None
 
     @property
     def client(self) -> Any:

@@ -441,6 +441,12 @@ def test_a_setting_that_can_not_be_read_is_named_and_not_repeated(tmp_path: Path
     assert "HEADRACE_KAFKA_SESSION_TIMEOUT_MS" in said.err
 
 
+@pytest.mark.parametrize("url", ["hidden-word", "redis://:hidden-word@127.0.0.1:port/0"])
+def test_a_redis_url_that_is_none_is_not_repeated(tmp_path: Path, url: str) -> None:
+    said = CommandLine(tmp_path, {"HEADRACE_REDIS_URL": url}, ("hidden-word",))("runs", "--json")
+    assert (said.code, said.error["code"]) == (1, "REDIS_URL")
+
+
 def test_worker_refuses_a_redis_that_may_lose_profiles(installation: Installation, tmp_path: Path) -> None:
     from deployments.embedded.valkey import ValkeyOptions, start_valkey
 
