@@ -7,7 +7,9 @@ from typing import Literal
 
 from headrace.configuration_identity import configuration_identity
 from headrace.connections import Connection
+from headrace.errors import TerminalError
 from headrace.file_selection import select_files
+from object_store.store import ObjectStore
 from object_store.versions import ObjectVersion
 from profile_store import ledger, registry
 from profile_store.ledger import LedgerEntry
@@ -42,10 +44,22 @@ def scan_goal(context: ImportContext, connection: Connection, goal: AnyImportGoa
     source = goal.source
     for listed in objects.list_selected(source.bucket, select_files(directory=source.directory, files=source.files, regex=source.regex)):
         entry = ledger.entry_of(entries, listed.bucket, listed.key)
-        version = listed if entry is None else objects.head(listed.bucket, listed.key)
+        version = listed if entry is None else _present(objects, listed)
+        if version is None:
+            continue
         status, reason = _judge(goal, entry, source_of(version).identity, configuration)
         found.append(ScannedFile(version, status, reason))
     return found
+
+
+def _present(objects: ObjectStore, listed: ObjectVersion) -> ObjectVersion | None:
+    """The file with its version; None where it was deleted since it was listed, which must not keep the others from being found."""
+    try:
+        return objects.head(listed.bucket, listed.key)
+    except TerminalError as error:
+        if error.code != "NO_SUCH_OBJECT":
+            raise
+        return None
 
 
 def identity_of(connection: Connection, goal: AnyImportGoal, domain: StoredDomain) -> str:
