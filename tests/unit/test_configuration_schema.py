@@ -124,7 +124,7 @@ def test_stored_and_read_again_it_is_equal() -> None:
 
 
 def test_bytes_of_the_first_format() -> None:
-    stored = '{"format":1,"properties":[{"id":0,"identifier":false,"multiple":false,"name":"a","origin":"domain","retired":false,"type":"text"}],"version":1}'  # noqa: E501
+    stored = '{"format":1,"properties":[{"id":0,"identifier":false,"multiple":false,"name":"a","origin":"domain","retired":false,"type":"text"}],"version":1}'
     assert encode_schema(initial_schema(domain(A))) == stored
     assert decode_schema(stored) == initial_schema(domain(A))
 
