@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -11,6 +12,7 @@ from headrace.address import PROFILE_IDENTIFIER, address_of
 from headrace.import_plan import ImportPlan
 from headrace.merge import Profile, Value, import_rows
 from headrace.outcomes import Outcomes, Reason
+from streaming.merge import columns as columns_module
 from tests.files import csv_bytes
 from tests.unit.test_merge_columns import MemoryPartitions
 
@@ -40,26 +42,29 @@ def plan(*mappings: dict[str, Any], link: str = "customer_id", link_type: str = 
 
 
 class Shop:
-    """Imports the same rows by the oracle and in columns, and holds one against the other."""
+    """Imports the same rows by the oracle, in columns, and folded as the columns' merge folds what is left; holds them against each other."""
 
     def __init__(self) -> None:
         self._oracle: dict[bytes, Profile] = {}
-        self._columns = MemoryPartitions(3)
+        self._merged = {smallest_round: MemoryPartitions(3) for smallest_round in (1, 10**9)}
 
     def load(self, plan: ImportPlan, *rows: dict[str, str]) -> tuple[Outcomes, list[tuple[int, str | None, Reason]]]:
         """What became of the rows; rejects as (row, column, reason)."""
         expected = import_rows(self._oracle, rows, plan)
         columns = tuple(dict.fromkeys(name for row in rows for name in row))
-        outcomes, rejects = self._columns.import_file(csv_bytes(list(rows), columns), plan)
-        assert outcomes == expected.outcomes
-        assert sorted((one.line - 2, one.column or "", one.reason) for one in rejects) == sorted(
-            (row, column or "", reason) for row, column, reason in expected.rejects
-        )
-        assert outcomes.rows == len(rows)
-        return outcomes, expected.rejects
+        for smallest_round, merged in self._merged.items():
+            with mock.patch.object(columns_module, "SMALL_ROUND", smallest_round):
+                outcomes, rejects = merged.import_file(csv_bytes(list(rows), columns), plan)
+            assert outcomes == expected.outcomes
+            assert sorted((one.line - 2, one.column or "", one.reason) for one in rejects) == sorted(
+                (row, column or "", reason) for row, column, reason in expected.rejects
+            )
+        assert expected.outcomes.rows == len(rows)
+        return expected.outcomes, expected.rejects
 
     def profiles(self, plan: ImportPlan) -> dict[bytes, Profile]:
-        assert self._columns.profiles(plan) == self._oracle
+        for merged in self._merged.values():
+            assert merged.profiles(plan) == self._oracle
         return self._oracle
 
     def only(self, plan: ImportPlan) -> Profile:

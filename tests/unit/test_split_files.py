@@ -27,6 +27,8 @@ SEPARATORS = st.sampled_from([",", ";", "|", "\t", " ", "a", "\\", "'", "\x1d", 
 @given(BODIES, SEPARATORS, st.integers(1, 60), st.integers(1, 3), st.sampled_from([12, 40, rows_module.MAX_ROW_BYTES]))
 @example('"§\n\ufeff"\n\n', "§", 1, 1, 40)
 @example("x\n\ufeffy\n", ",", 1, 1, rows_module.MAX_ROW_BYTES)
+@example('"\n' + "b" * 45 + '"x\n', ",", 1, 1, 40)
+@example('"\n' + "b" * 37 + '"\r\n', ",", 1, 1, 40)
 @pytest.mark.spec("I6", "I11", "B1")
 def test_the_same_bytes_give_the_same_batches_and_rejects_in_any_chunking(
     body: str, separator: str, chunk: int, width: int, longest: int
@@ -39,12 +41,13 @@ def test_the_same_bytes_give_the_same_batches_and_rejects_in_any_chunking(
         patch.setattr(rows_module, "RAW_BYTES", 8)
         patch.setattr(batches_module, "BATCH_ROWS", 2)
         batches, totals = split(data, plan)
+        refused = rejects(data, plan)
         again, same = split(data, plan, chunk)
         patch.setattr(rows_module, "CHUNK_BYTES", chunk + 7)
         blocks, too = split(data, plan)
         assert content(batches) == content(again) == content(blocks)
         assert totals == same == too
-        assert rejects(data, plan) == rejects(data, plan, chunk)
+        assert refused == rejects(data, plan) == rejects(data, plan, chunk)
 
 
 @settings(max_examples=200, deadline=None)
