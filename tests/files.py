@@ -33,7 +33,10 @@ FORMAT = PlannedFormat(multi_value="|", time_zone="Europe/Amsterdam")
 def tables(draw: st.DrawFn, max_rows: int = 60, prefix: str = "") -> list[dict[str, str]]:
     """Rows as dictionaries; few customers, so that most have several rows."""
     customers = draw(st.integers(1, 12))
-    identifiers = st.one_of(st.integers(1, customers).map(lambda n: f"{prefix}C{n}"), st.sampled_from([f" {prefix}C1 ", "", " ", f"{prefix}e\u0301", f"{prefix}é"]))
+    identifiers = st.one_of(
+        st.integers(1, customers).map(lambda n: f"{prefix}C{n}"),
+        st.sampled_from([f" {prefix}C1 ", "", " ", f"{prefix}e\u0301", f"{prefix}é"]),
+    )
     row = st.fixed_dictionaries({"id": identifiers, **CELLS})
     return draw(st.lists(row, max_size=max_rows))
 
@@ -48,7 +51,15 @@ def plans(draw: st.DrawFn, domain: str = "test", partitions: int = 4, key: str =
     def mapped(place: int, column: str, type_name: str, rule: str, *, multiple: bool = False) -> PlannedMapping:
         blank = draw(clear) if rule == "set" else "ignore"
         return PlannedMapping.model_validate(
-            {"column": column, "property": column, "property_id": place, "type": type_name, "multiple": multiple, "rule": rule, "blank": blank}
+            {
+                "column": column,
+                "property": column,
+                "property_id": place,
+                "type": type_name,
+                "multiple": multiple,
+                "rule": rule,
+                "blank": blank,
+            }
         )
 
     mappings = [

@@ -23,10 +23,16 @@ FORMATS = st.builds(
     time_zone=st.sampled_from(["UTC", "Europe/Amsterdam", "America/Sao_Paulo", "Australia/Lord_Howe"]),
 )
 NUMBERS = st.from_regex(r"\A[ ]?[+-]?[0-9]{0,30}[.,]?[0-9]{0,14}(e5)?\Z")
-MOMENTS = st.datetimes().flatmap(lambda m: st.sampled_from(["%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S+0200"]).map(m.strftime))
+MOMENTS = st.datetimes().flatmap(
+    lambda m: st.sampled_from(["%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S+0200"]).map(
+        m.strftime
+    )
+)
 ODD = st.sampled_from(
-    ["2026-02-30", "30/02/2026", "2026-03-29 02:30:00", "2026-10-25 02:30:00", "2026-06-01 00:00:60", "0000-01-01", "0001-01-01 00:00:00", "9999-12-31 23:59:59",
-     "TRUE", "No", "1", "0", "-0", "0.0000001", "-0.000", "nan", "inf", "1e5", "٣", "1|2", "a|b|a", "|", " ", "\xa0", "e\u0301|é", "A@Example.COM", "a..b@c.de", "x@y", "é@ü.de",
+    ["2026-02-30", "30/02/2026", "2026-03-29 02:30:00", "2026-10-25 02:30:00", "2026-06-01 00:00:60", "0000-01-01", "0001-01-01 00:00:00",
+     "9999-12-31 23:59:59",
+     "TRUE", "No", "1", "0", "-0", "0.0000001", "-0.000", "nan", "inf", "1e5", "٣", "1|2",
+     "a|b|a", "|", " ", "\xa0", "e\u0301|é", "A@Example.COM", "a..b@c.de", "x@y", "é@ü.de",
      "a\x1fb", "a\x1eb\n", "\x1c0"]
 )  # fmt: skip
 TEXTS = st.one_of(ODD, NUMBERS, MOMENTS, st.emails(), st.text(max_size=12))
@@ -42,7 +48,9 @@ TEXTS = st.one_of(ODD, NUMBERS, MOMENTS, st.emails(), st.text(max_size=12))
 @example(["2026-03-29 02:30:00"] * 3, "datetime", "single", CellFormat(time_zone="Europe/Amsterdam"))
 @pytest.mark.spec("I7", "I8", "I9", "M7", "M11")
 def test_a_column_is_read_as_its_cells_are(texts: list[str], type_name: str, shape: str, cell_format: CellFormat) -> None:
-    mapping = PlannedMapping(column="c", property="p", property_id=0, type=type_name, multiple=shape == "multiple", identifier=shape == "identifier")
+    mapping = PlannedMapping(
+        column="c", property="p", property_id=0, type=type_name, multiple=shape == "multiple", identifier=shape == "identifier"
+    )
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
     cast = cast_column(pa.array(texts, pa.string()), mapping, cell_format)
     expected = [read_mapped(mapping, text, cell_format) for text in texts]

@@ -17,7 +17,8 @@ from streaming.split.rows import BadLine, RowReader
 def read(data: bytes, chunk: int = 1 << 20, separator: bytes = b",") -> tuple[list[tuple[int, int, bytes]], list[BadLine]]:
     """(line, offset, raw) of each row, and the bad lines."""
     source = io.BytesIO(data)
-    rows, bad = [], []
+    rows: list[tuple[int, int, bytes]] = []
+    bad: list[BadLine] = []
     for block in RowReader(lambda _: source.read(chunk), separator).blocks():
         rows += [(int(block.lines[i]), int(block.offsets[i]), block.raw(i)) for i in range(block.rows)]
         bad += block.bad
@@ -32,10 +33,11 @@ CELLS = st.text(st.sampled_from(list('ab,;"\n\r é')), max_size=6)
 @pytest.mark.spec("I11")
 def test_well_formed_files_give_the_rows_that_csv_gives_in_any_chunking(table: list[list[str]], line_end: str, chunk: int) -> None:
     out = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if chunk % 2 else csv.QUOTE_MINIMAL
-    if quoting == csv.QUOTE_MINIMAL:  # Python 3.11 leaves a lone carriage return unquoted
+    if chunk % 2:
+        csv.writer(out, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(table)
+    else:  # Python 3.11 leaves a lone carriage return unquoted
         table = [[cell.replace("\r", "x") for cell in row] for row in table]
-    csv.writer(out, lineterminator=line_end, quoting=quoting).writerows(table)
+        csv.writer(out, lineterminator=line_end, quoting=csv.QUOTE_MINIMAL).writerows(table)
     data = out.getvalue().encode()
     found, bad = read(data, chunk)
     assert not bad
@@ -88,4 +90,8 @@ def test_a_line_that_is_too_long_is_skipped_and_never_held(monkeypatch: pytest.M
     for chunk in (100, 999, 1 << 20):
         found, bad = read(data, chunk)
         assert [raw for _, _, raw in found if raw != b"line"] == [b"a,b", b"1,2", b"3,4"]
-        assert [(one.line, one.reason) for one in bad] == [(2, Reason.ROW_TOO_LONG), (4, Reason.UNCLOSED_QUOTE), (304, Reason.UNCLOSED_QUOTE)]
+        assert [(one.line, one.reason) for one in bad] == [
+            (2, Reason.ROW_TOO_LONG),
+            (4, Reason.UNCLOSED_QUOTE),
+            (304, Reason.UNCLOSED_QUOTE),
+        ]
