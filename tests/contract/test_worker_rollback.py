@@ -9,6 +9,7 @@ import redis
 
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
+from streaming import metrics
 from tests.contract.profile_stores import log_of_commands
 from tests.contract.worker_streams import Stream, open_stream
 from tests.pipeline import access_to, pipeline
@@ -75,3 +76,22 @@ def test_messages_in_any_order_and_number_are_applied_once_each(stream: Stream) 
     stream.publish(stream.batches[::-3])
     with stream.real.workers(stream.domain, 2):
         stream.await_all()
+
+
+@pytest.mark.spec("B1")
+def test_nothing_is_applied_or_skipped_before_the_takeover_is_on_disk(
+    stream: Stream, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a Redis that loses its last second brings the owner before us back, with its token."""
+    monkeypatch.setattr("profile_store.durability._WAIT_MS", 100)
+    not_durable = metrics.FAILURES.labels(stream.domain, "NOT_DURABLE")
+    stream.publish(stream.batches)
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("appendfsync", "no")
+        with stream.real.workers(stream.domain) as [worker]:
+            eventually(lambda: not_durable._value.get() >= 8, within=60, what="partitions are taken over, and not believed")
+            assert all(worker.partitions.values())
+            assert stream.progress.fences == (-1,) * stream.partitions
+            assert stream.committed() == [0] * stream.partitions
+            client.config_set("appendfsync", "always")
+            stream.await_all()
