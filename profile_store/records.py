@@ -1,6 +1,6 @@
 """The record: how a profile lies in Redis, and how thousands of them become columns and back (DESIGN §3).
 
-A value in Redis is one line of text in fields, so that Arrow's CSV reader turns a whole batch into columns at 0.3 µs a row (docs/adr/0003):
+A value in Redis is one line of text in fields, so that Arrow's CSV reader turns a whole batch into columns at 0.3 µs a row (docs/adr/0006):
 
     R1 US number US other addresses US expires US undecided US property 0 US property 1 …
 
