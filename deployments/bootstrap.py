@@ -115,10 +115,18 @@ def deployment_name(connection: str) -> str:
 
 def connection_form(connection: Connection, goals: Sequence[ImportProfilesGoal]) -> DeploymentForm:
     schema = deepcopy(_parameter_schema())
-    schema["properties"]["connection"] |= {"enum": [connection.name], "default": connection.name}
+    schema["properties"]["connection"] |= {
+        "enum": [connection.name],
+        "default": connection.name,
+        "description": "The connection that this deployment is for.",
+    }
     # All is filled in, so nothing is required: else "Quick run" would ask.
     schema.pop("required", None)
-    schema["properties"]["goal"] |= {"enum": [EVERY_GOAL, *(goal.id for goal in goals)], "default": EVERY_GOAL}
+    schema["properties"]["goal"] |= {
+        "enum": [EVERY_GOAL, *(goal.id for goal in goals)],
+        "default": EVERY_GOAL,
+        "description": "One of its goals that import profiles, or every active one in their listed order.",
+    }
     lines = [connection.description, *(f"- `{goal.id}`: {goal.name}, into domain {goal.domain}{_off(goal)}" for goal in goals)]
     return DeploymentForm(
         name=connection.name,

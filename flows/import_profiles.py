@@ -48,7 +48,7 @@ def import_profiles(connection: str, goal: str = "") -> State[None]:
 
     Args:
         connection: Name of the connection, as in its file connections/NAME.yaml.
-        goal: Id of one import goal. Nothing here: every active import goal of the connection, in its listed order.
+        goal: Id of one goal that imports profiles. Left empty: every active one of the connection, in their listed order.
     """
     run = RunIdentity(str(flow_run.id), connection, "" if goal == EVERY_GOAL else goal, now())
     try:

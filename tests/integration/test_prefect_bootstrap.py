@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
 
-from deployments.bootstrap import bootstrap, deploy_connection
+from deployments.bootstrap import TAG, bootstrap, deploy_connection
+from deployments.zombies import SILENCE, zombie_automation
 from headrace.connections import Connection
 from headrace.errors import ConfigurationError
 from tests.integration.prefect_api import PrefectApi
@@ -75,6 +78,18 @@ def test_bootstrap_keeps_a_schedule_and_a_limit_that_a_user_made(bootstrapped: P
     after = bootstrapped.deployment("import-profiles/any-connection")
     assert [one["schedule"]["cron"] for one in after["schedules"]] == ["0 3 * * *"]
     assert bootstrapped.get("/work_pools/headrace")["concurrency_limit"] == 7
+
+
+def test_of_two_automations_the_oldest_stays(bootstrapped: PrefectApi) -> None:
+    """Prefect takes a second one of the same name, which two bootstraps at once may make."""
+    (oldest,) = bootstrapped.post("/automations/filter")
+    with get_client(sync_client=True) as client:
+        client.create_automation(zombie_automation(TAG, SILENCE))
+        client.create_automation(zombie_automation(TAG, timedelta(seconds=20)))
+
+    bootstrap()
+
+    assert [one["id"] for one in bootstrapped.post("/automations/filter")] == [oldest["id"]]
 
 
 def test_bootstrap_puts_back_an_automation_that_was_switched_off(bootstrapped: PrefectApi) -> None:

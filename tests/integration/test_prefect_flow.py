@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import State
+from prefect import State, flow
 
 from deployments.embedded.broker import BrokerServer
 from deployments.embedded.prefect import PrefectServer
 from deployments.embedded.s3 import SECRET_ACCESS_KEY, S3Server
 from deployments.embedded.valkey import ValkeyServer
+from flows import import_profiles as flow_module
 from flows.import_profiles import EVERY_GOAL, import_profiles
+from headrace.errors import TerminalError, TransientError
 from headrace.merge import Profile, import_rows
 from profile_store import runs
+from tasks.step import step
 from tests.integration.prefect_api import PrefectApi
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.shop import as_csv, customers, plan_in, purchases, shop
@@ -216,3 +221,79 @@ def test_a_bucket_that_is_not_there_stops_its_goal_alone(real: Pipeline, domain_
     assert state.message is not None
     assert state.message.startswith("1 of 1 file imported. goal other: ")
     assert "nowhere" in state.message
+
+
+@pytest.mark.spec("I13")
+def test_an_outage_that_lasts_stops_the_goal_so_that_no_later_file_comes_first(
+    real: Pipeline, domain_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task's own attempts, minutes of them, are left out here."""
+    real.apply(shop(domain_name), customers(domain_name))
+    for number in range(2):
+        real.put("crm", f"in/{number}.csv", as_csv(purchases(10)))
+    asked: list[str] = []
+
+    def unavailable(_number: object, _report: object) -> None:
+        asked.append("publish")
+        raise TransientError("Kafka does not answer.", code="KAFKA_UNAVAILABLE")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(flow_module, "publish_rows", unavailable)
+        state = run("crm")
+
+    assert state.is_failed()
+    assert state.message is not None
+    assert "KAFKA_UNAVAILABLE: Kafka does not answer. Import 1 of s3://crm/in/0.csv stays open" in state.message
+    assert asked == ["publish"]
+    with real.workers(domain_name):
+        assert run("crm").message == "2 files imported, 20 rows, 0 of them rejected."
+
+
+@pytest.mark.spec("B1", "R4")
+def test_two_runs_of_one_connection_at_once_import_each_file_once(real: Pipeline, domain_name: str) -> None:
+    connection = real.apply(shop(domain_name), customers(domain_name))
+    tables = [purchases(3_000), purchases(2_000, 31)]
+    for number, table in enumerate(tables):
+        real.put("crm", f"in/{number}.csv", as_csv(table))
+
+    with real.workers(domain_name), ThreadPoolExecutor(max_workers=2) as pool:
+        states = [one.result() for one in [pool.submit(copy_context().run, run, "crm") for _ in range(2)]]
+
+    assert [state.message for state in states if not state.is_completed()] == []
+    oracle: dict[bytes, Profile] = {}
+    plan = plan_in(real, connection)
+    outcomes = [import_rows(oracle, table, plan).outcomes for table in tables]
+    assert real.profiles(domain_name) == oracle
+    for record in runs.list_runs(real.store, "crm"):
+        assert record.state in ("COMPLETE", "NOTHING_TO_DO")
+        assert [file.counts for file in record.files] in (outcomes, outcomes[1:], [])
+
+
+@pytest.mark.usefixtures("in_prefect")
+def test_an_outage_is_tried_again_and_a_refusal_is_not() -> None:
+    tries: list[str] = []
+
+    @flow
+    def flaky() -> int:
+        return reach.with_options(retry_delay_seconds=0)()
+
+    @step
+    def reach() -> int:
+        tries.append("outage")
+        if len(tries) < 3:
+            raise TransientError("Redis does not answer.")
+        return len(tries)
+
+    @flow
+    def refused() -> None:
+        refuse()
+
+    @step
+    def refuse() -> None:
+        tries.append("refusal")
+        raise TerminalError("There is no such bucket.")
+
+    assert flaky() == 3
+    with pytest.raises(TerminalError):
+        refused()
+    assert tries == ["outage"] * 3 + ["refusal"]

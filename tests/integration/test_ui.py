@@ -72,8 +72,8 @@ def test_a_person_imports_files_from_the_form(prefect_stack: PrefectStack, ui: P
     first = purchases_of(11)
     real.put("crm", "exports/customers-2026-11.csv", as_csv(first))
     ui.open_form("crm")
-    ui.shows("Name of the connection, as in its file")
-    ui.shows("every active import goal of the connection, in its listed order")
+    ui.shows("The connection that this deployment is for.")
+    ui.shows("One of its goals that import profiles, or every active one in their listed order.")
     ui.choose("goal", "customers")
     pictures = [ui.picture("form")]
     run_id = ui.submit()
