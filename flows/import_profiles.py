@@ -21,6 +21,7 @@ from prefect.states import Completed, Failed
 from headrace.errors import ConfigurationError, HeadraceError, TerminalError, TransientError
 from object_store.versions import ObjectVersion
 from profile_store.runs import now
+from streaming.importing.await_outcomes import ImportEndedError
 from streaming.importing.context import Report
 from tasks.await_outcomes import await_outcomes
 from tasks.await_turn import await_turn, driving
@@ -126,7 +127,11 @@ def _drive(run: RunIdentity, goal: GoalReport, file: FileName, number: ImportNum
         seconds = time.monotonic() - began
         rejects = write_rejects(number, outcomes, report)
     except TerminalError as error:
-        goal.failed.append(FailedFile(file, number.import_seq, str(error), fail_import(number, error)))
+        fail_import(number, error)
+        _take_over_result(goal, file, number)
+        return
+    except ImportEndedError:
+        _take_over_result(goal, file, number)
         return
     close_import(number, outcomes, rejects.key)
     reasons = Counter(one.reason.value for one in rejects.sample)
@@ -136,7 +141,7 @@ def _drive(run: RunIdentity, goal: GoalReport, file: FileName, number: ImportNum
 
 
 def _take_over_result(goal: GoalReport, file: FileName, number: ImportNumber) -> None:
-    """Another run has finished this import while ours waited: its result is the file's."""
+    """What is on record of an import that ended otherwise than by our own count: another run's result, or why it failed."""
     result = read_result(number)
     if result.complete:
         goal.imported.append(ImportedFile(file, number.import_seq, result.outcomes, 0.0, result.rejects_key))

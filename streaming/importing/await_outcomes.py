@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from headrace.errors import TerminalError
+from headrace.errors import HeadraceError, TerminalError
 from headrace.outcomes import Outcomes
 from profile_store import sequence
 from profile_store.durability import barrier, partition_marks
@@ -13,15 +13,22 @@ from streaming.importing.context import ImportContext, Progress
 from streaming.importing.publish import publish_rows
 from streaming.split.splitter import SplitTotals
 
+
+class ImportEndedError(HeadraceError):
+    """Another run has ended the import meanwhile: its counts are gone, its result is on record."""
+
+    code = "IMPORT_ENDED"
+
+
 LOOK_SECONDS = 0.1
 STALLED_SECONDS = 60.0
 """Without a batch applied for so long, the messages may be gone (a wiped topic): they are published again, which is harmless if they are not."""
 
 
 def await_outcomes(context: ImportContext, registration: Registration, totals: SplitTotals) -> Outcomes:
-    """The import's outcomes, those of the splitter included, once they add up to the rows read and are durable."""
+    """The import's outcomes, those of the splitter included, once they add up to the rows read and are durable. Raises ImportEndedError."""
     domain, partitions = registration.domain, registration.needed_plan.partitions
-    moved, before = time.monotonic(), -1
+    moved, before, patience = time.monotonic(), -1, STALLED_SECONDS
     while True:
         progress = sequence.progress(context.store, domain, partitions, registration.import_seq)
         outcomes = progress.outcomes + Outcomes(rejected=totals.rejected)
@@ -40,9 +47,12 @@ def await_outcomes(context: ImportContext, registration: Registration, totals: S
                 return outcomes
         if outcomes.rows != before:
             moved, before = time.monotonic(), outcomes.rows
-        elif time.monotonic() - moved > STALLED_SECONDS:
+            patience = STALLED_SECONDS
+        elif time.monotonic() - moved > patience:
             publish_rows(context, registration)
-            moved = time.monotonic()
+            moved, patience = time.monotonic(), 2 * patience  # it may be the workers that are away: the topic must not grow for ever
+        if sequence.read_result(context.store, domain, registration.import_seq) is not None:
+            raise ImportEndedError(f"Import {registration.import_seq} of domain {domain} was ended by another run.")
         sequence.take_lease(context.store, domain, registration.import_seq, registration.run_id)
         time.sleep(LOOK_SECONDS)
 

@@ -34,28 +34,34 @@ class ImportResult:
     reason: str = ""
 
 
-def close_import(context: ImportContext, result: ImportResult) -> None:
-    """End an import that is complete, or that `fail_import` has counted."""
-    _record(context, result)
+def close_import(context: ImportContext, result: ImportResult) -> ImportResult:
+    """End an import that is complete, or that `fail_import` has counted. Gives the result on record: another run's, where that came first."""
+    there = _put_result(context, result)
+    if there.state == FAILING:
+        return fail_import(context, result.registration, there.reason)
+    _record(context, there)
     _give_turn_on(context, result.registration)
+    return there
 
 
 def fail_import(context: ImportContext, registration: Registration, reason: str) -> ImportResult:
-    """End an import that can't be finished, with what it has applied on record."""
-    failing = ImportResult(registration, FAILING, Outcomes(), None, reason)
-    _put_result(context, failing)
+    """End an import that can't be finished, with what it has applied on record; one that another run has ended stays as it ended."""
+    there = _put_result(context, ImportResult(registration, FAILING, Outcomes(), None, reason))
+    if there.state != FAILING:
+        return close_import(context, there)
     domain, partitions = registration.domain, registration.needed_plan.partitions
     barrier(context.store, sequence.domain_marks(domain))
     sequence.raise_floors(context.store, domain, partitions, registration.import_seq)
     applied = sequence.progress(context.store, domain, partitions, registration.import_seq).outcomes
-    failed = replace(failing, state=FAILED, outcomes=applied)
-    close_import(context, failed)
-    return failed
+    return close_import(context, replace(there, state=FAILED, outcomes=applied))
 
 
 def fail(context: ImportContext, registration: Registration, error: TerminalError) -> ImportResult:
-    """`fail_import` for an error, but for the one that says that Headrace itself is wrong: that must stop the domain."""
-    if error.code == "NOT_CONSERVED":
+    """`fail_import` for an error that says something about the file or its configuration.
+
+    Raises it again where Headrace itself is wrong, which must stop the domain, and where Redis refuses us: the import stays open.
+    """
+    if error.code in ("NOT_CONSERVED", "REDIS_DENIED"):
         raise error
     return fail_import(context, registration, str(error))
 
@@ -63,10 +69,7 @@ def fail(context: ImportContext, registration: Registration, error: TerminalErro
 def result_of(context: ImportContext, registration: Registration) -> ImportResult | None:
     """What is on record, if anything: then the import is over, or about to be."""
     found = sequence.read_result(context.store, registration.domain, registration.import_seq)
-    if found is None:
-        return None
-    outcomes = Outcomes(**{one.name: found[one.name] for one in fields(Outcomes)})
-    return ImportResult(registration, found["state"], outcomes, found["rejects_key"], found["reason"])
+    return None if found is None else _result_from(registration, found)
 
 
 def resume_end(context: ImportContext, registration: Registration) -> ImportResult | None:
@@ -76,18 +79,24 @@ def resume_end(context: ImportContext, registration: Registration) -> ImportResu
         return None
     if result.state == FAILING:
         return fail_import(context, registration, result.reason)
-    close_import(context, result)
-    return result
+    return close_import(context, result)
 
 
-def _put_result(context: ImportContext, result: ImportResult) -> None:
+def _put_result(context: ImportContext, result: ImportResult) -> ImportResult:
+    """Gives what is on record now: the first word counts."""
+    registration = result.registration
     record: dict[str, Any] = {
         "state": result.state,
         "reason": result.reason,
         "rejects_key": result.rejects_key,
         **result.outcomes.as_dict(),
     }
-    sequence.put_result(context.store, result.registration.domain, result.registration.import_seq, record)
+    return _result_from(registration, sequence.put_result(context.store, registration.domain, registration.import_seq, record))
+
+
+def _result_from(registration: Registration, record: dict[str, Any]) -> ImportResult:
+    outcomes = Outcomes(**{one.name: record[one.name] for one in fields(Outcomes)})
+    return ImportResult(registration, record["state"], outcomes, record["rejects_key"], record["reason"])
 
 
 def _record(context: ImportContext, result: ImportResult) -> None:
@@ -102,7 +111,6 @@ def _record(context: ImportContext, result: ImportResult) -> None:
         rows=result.outcomes.rows,
         reason=result.reason,
     )
-    _put_result(context, result)
     ledger.write_entry(context.store, domain, registration.connection, registration.goal, (source.bucket, source.key), entry)
     barrier(context.store, [*partition_marks(domain, range(registration.needed_plan.partitions)), *sequence.domain_marks(domain)])
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from headrace.errors import HeadraceError, TerminalError
 from profile_store import sequence
 from profile_store.sequence import LEASE_SECONDS, Registration
-from streaming.importing.await_outcomes import await_outcomes
+from streaming.importing.await_outcomes import ImportEndedError, await_outcomes
 from streaming.importing.close import COMPLETE, ImportResult, close_import, fail, resume_end
 from streaming.importing.context import ImportContext
 from streaming.importing.publish import publish_rows
@@ -30,9 +30,9 @@ def drive(context: ImportContext, registration: Registration) -> ImportResult:
         rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
     except TerminalError as error:
         return fail(context, registration, error)
-    result = ImportResult(registration, COMPLETE, outcomes, rejects.key)
-    close_import(context, result)
-    return result
+    except ImportEndedError:
+        return drive(context, registration)
+    return close_import(context, ImportResult(registration, COMPLETE, outcomes, rejects.key))
 
 
 @contextmanager
