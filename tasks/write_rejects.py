@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prefect.logging import get_run_logger
+
 from headrace.outcomes import Outcomes
 from streaming.importing import write_rejects as writing
 from streaming.importing.context import Report
@@ -13,4 +15,7 @@ from tasks.step import step
 @step
 def write_rejects(number: ImportNumber, outcomes: Outcomes, report: Report) -> RejectsFile:
     with opened(report) as context:
-        return writing.write_rejects(context, registration_of(context, number), outcomes.rejected + outcomes.cells)
+        written = writing.write_rejects(context, registration_of(context, number), outcomes.rejected + outcomes.cells)
+    if written.problem:
+        get_run_logger().warning("%s", written.problem)
+    return written

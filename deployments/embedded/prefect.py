@@ -64,6 +64,7 @@ def client_environment(port: int, home: Path) -> dict[str, str]:
         # Profiles, blocks and results of this stack alone: the user's own ~/.prefect may name another server, and its key.
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_CLI_PROMPT": "false",

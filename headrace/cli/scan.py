@@ -15,7 +15,7 @@ from streaming.importing.scan import ScannedFile, scan_goal
 if TYPE_CHECKING:
     from headrace.goals import ImportProfilesGoal
 
-STYLES = {"new": "green", "changed": "yellow", "failed": "red", "imported": "dim", "skipped": "dim"}
+STYLES = {"new": "green", "changed": "yellow", "failed": "red", "damaged": "red", "imported": "dim", "skipped": "dim"}
 
 
 def scan_connection(terminal: Terminal, connection: str, goal: str) -> bool:

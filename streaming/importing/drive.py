@@ -32,7 +32,7 @@ def drive(context: ImportContext, registration: Registration) -> ImportResult:
         return fail(context, registration, error)
     except ImportEndedError:
         return drive(context, registration)
-    return close_import(context, ImportResult(registration, COMPLETE, outcomes, rejects.key))
+    return close_import(context, ImportResult(registration, COMPLETE, outcomes, rejects.key, rejects.problem))
 
 
 @contextmanager

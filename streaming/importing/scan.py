@@ -18,7 +18,7 @@ from profile_store.sequence import Source
 from streaming.importing.context import ImportContext
 from streaming.importing.plan import AnyImportGoal, domain_of
 
-FileStatus = Literal["new", "changed", "imported", "failed", "skipped"]
+FileStatus = Literal["new", "changed", "imported", "failed", "damaged", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,17 @@ def source_of(version: ObjectVersion) -> Source:
     return Source(version.bucket, version.key, version.version_id, version.etag, version.size, version.last_modified.isoformat())
 
 
+def _damaged(entry: LedgerEntry) -> bool:
+    """Whether the same bytes would fail again behind rows that were applied before."""
+    return entry.rows > 0 and entry.reason.partition(":")[0] in ("TRUNCATED", "CORRUPT")
+
+
 def _judge(goal: AnyImportGoal, entry: LedgerEntry | None, file: str, configuration: str) -> tuple[FileStatus, str]:
     if entry is None:
         return "new", "not imported before"
+    if entry.state == "FAILED" and entry.file == file and entry.configuration == configuration and _damaged(entry):
+        said = f"import {entry.import_seq} failed at {entry.ended_at} with {entry.rows} rows applied: {entry.reason}"
+        return "damaged", f"{said} Reading it again would apply them again: replace the file."
     if entry.state == "FAILED":
         return "failed", f"import {entry.import_seq} failed at {entry.ended_at}: {entry.reason}"
     if entry.file != file:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from headrace.errors import TerminalError
 from headrace.outcomes import Reason, Reject
 from profile_store import sequence
 from profile_store.sequence import Registration
@@ -38,12 +39,13 @@ UNREADABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RejectsFile:
-    """`key` None: nothing was rejected. `sample`: the first few; no cell values."""
+    """`key` None: nothing was rejected, or `problem` says why there is no file. `sample`: the first few; no cell values."""
 
     key: str | None
     rows: int
     cells: int
     sample: tuple[Reject, ...]
+    problem: str = ""
 
 
 def rejects_key(registration: Registration) -> str:
@@ -57,9 +59,19 @@ def write_rejects(context: ImportContext, registration: Registration, expected: 
     """Write the rejects of an import; `expected`: how many rows and cells were counted (0: nothing is read, nothing is written).
 
     Columns: where and why first; `_raw` holds a row that could not be cut into the header's columns; then the file's own columns.
+    Every row is applied and counted by now: rejects that can't be written (`problem`) must not make the import fail, or it would be applied again.
     """
     if not expected:
         return RejectsFile(None, 0, 0, ())
+    try:
+        return _write(context, registration, expected)
+    except TerminalError as error:
+        if error.code == "REDIS_DENIED":
+            raise
+        return RejectsFile(None, 0, 0, (), f"The rejects could not be written. {error}")
+
+
+def _write(context: ImportContext, registration: Registration, expected: int) -> RejectsFile:
     source, key = registration.needed_source, rejects_key(registration)
     objects = context.objects_of(registration.connection)
     separator = registration.needed_plan.file_format.separator

@@ -11,16 +11,18 @@ import pytest
 
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
+from headrace.errors import TerminalError
 from headrace.outcomes import MESSAGES, Outcomes, Reason
 from object_store.access import connect
+from object_store.store import ObjectStore
 from profile_store.sequence import Registration
 from streaming.importing.await_outcomes import await_outcomes
-from streaming.importing.close import COMPLETE, ImportResult, close_import
+from streaming.importing.close import COMPLETE, FAILED, ImportResult, close_import
 from streaming.importing.publish import publish_rows
 from streaming.importing.register import register_import
 from streaming.importing.write_rejects import OWN_COLUMNS, write_rejects
 from tests.memory import peak_memory
-from tests.running import COLUMNS, Running, Work, running
+from tests.running import COLUMNS, Running, Work, csv_of, running
 
 pytestmark = pytest.mark.spec("B2")
 
@@ -185,3 +187,36 @@ def test_a_file_whose_every_row_is_rejected_takes_bounded_memory(headrace: Runni
     assert offsets == sorted(set(offsets))
     close_import(real.context, ImportResult(registration, COMPLETE, outcomes, written.key))
     assert [one for one in work.own_keys() if "pinned" in one] == []
+
+
+@pytest.mark.spec("I10", "B2")
+def test_rejects_that_cannot_be_written_do_not_make_a_complete_import_fail(headrace: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the next run would apply every row again."""
+
+    def denied(*_: object) -> None:
+        raise TerminalError("Writing is not allowed.", code="ACCESS_DENIED")
+
+    work = headrace.work()
+    work.put("a.csv", csv_of(work.row(1, "Ana", "1"), work.row(2, "Bea", "one")))
+    monkeypatch.setattr(ObjectStore, "open_write", denied)
+    [result] = work.run()
+    assert (result.state, result.rejects_key, result.outcomes.cells) == (COMPLETE, None, 1)
+    assert "ACCESS_DENIED" in result.reason
+    assert work.run() == []
+    assert work.profiles()["1"]["total"] == "1"
+
+
+@pytest.mark.spec("I10")
+def test_a_damaged_file_is_not_applied_again_until_it_is_replaced(headrace: Running) -> None:
+    work = headrace.work()
+    whole = gzip.compress(csv_of(*(work.row(number, f"N{number}", "1") for number in range(60_000))))
+    work.put("a.csv.gz", whole[:-4_000])
+    [failed] = work.run()
+    assert (failed.state, failed.reason[:9]) == (FAILED, "TRUNCATED")
+    if failed.outcomes.rows:
+        assert work.statuses() == {"a.csv.gz": "damaged"}
+        assert work.run() == []
+    else:  # nothing was applied before the end was reached: reading it again does no harm
+        assert work.statuses() == {"a.csv.gz": "failed"}
+    work.put("a.csv.gz", whole)
+    assert [one.state for one in work.run()] == [COMPLETE]
