@@ -64,7 +64,7 @@ class DomainWorker:
 
     def run(self) -> None:
         self._offsets = DurableOffsets(self._store, self.domain)
-        self._consumer = Consumer(consumer_config(self._settings, self.domain))
+        self._consumer = Consumer({**consumer_config(self._settings, self.domain), "on_commit": self._committed})
         try:
             self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
             while not self._stopping.is_set():
@@ -246,6 +246,12 @@ class DomainWorker:
             commit()
         except KafkaException as error:
             log.warning("domain %s: offsets not committed: %s", self.domain, error.args[0].str())
+
+    def _committed(self, error: KafkaError | None, places: list[Any]) -> None:
+        """What became of an asynchronous commit. One that fell into a rebalance would stay undone if no message followed."""
+        for place in places:
+            if (error is not None or place.error is not None) and place.partition in self._owned and place.offset >= 0:
+                self._durable_offsets.put_back(place.partition, place.offset)
 
     def _assigned(self, _consumer: Any, places: list[Any]) -> None:
         for place in places:

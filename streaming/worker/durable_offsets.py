@@ -60,6 +60,11 @@ class DurableOffsets:
             durable, self._durable = self._durable, {}
         return durable
 
+    def put_back(self, partition: int, offset: int) -> None:
+        """Kafka did not take it: it is to be committed again, unless a later one has become durable."""
+        with self._lock:
+            self._durable[partition] = max(offset, self._durable.get(partition, -1))
+
     def take_lost(self) -> set[int]:
         """The partitions of which Redis does not have what was applied: to be taken over, and read, again."""
         with self._lock:
