@@ -17,7 +17,7 @@ demo: .venv/.synced ## Start everything on this machine, import real purchases, 
 
 .PHONY: test
 test: .venv/.synced lint types kafka ## Lint, format, strict types and every test on real servers (15 minutes)
-	@$(RUN) pytest --durations=10 $(PYTEST)
+	@$(RUN) tests.parts $(PYTEST)
 
 .PHONY: quick
 quick: .venv/.synced ## The tests that start no server (a minute)
