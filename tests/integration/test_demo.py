@@ -29,7 +29,7 @@ def own_directories() -> set[Path]:
 
 @pytest.mark.spec("I4", "I10", "I13", "M2", "M4", "M5", "M6", "M7", "M11", "R1", "R4", "B2")
 def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
-    before, began = own_directories(), time.monotonic()
+    before = own_directories()
     done = subprocess.run(
         [sys.executable, "-m", "deployments.demo"],
         cwd=ROOT,
