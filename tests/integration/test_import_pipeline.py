@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployments.embedded.s3 import S3Server
+from deployments.embedded.valkey import ValkeyServer
 from headrace.address import domain_key
 from headrace.merge import Profile, import_rows
 from headrace.outcomes import Outcomes
@@ -40,3 +41,20 @@ def test_files_become_profiles_one_after_the_other(real: Pipeline, domain_name: 
     assert len(oracle) == 150
     assert bytes.fromhex(plan.address_key) == domain_key(domain_name, "")
     assert Outcomes() not in expected
+
+
+@pytest.mark.spec("I2", "M1")
+def test_one_profile_identifier_in_two_domains_is_two_profiles(
+    valkey: ValkeyServer, apache_kafka: str, empty_s3: S3Server, domain_name: str
+) -> None:
+    real = pipeline(valkey.url, apache_kafka, access_to(empty_s3))
+    real.make_bucket("crm")
+    real.put("crm", "in/a.csv", as_csv([{"id": "0123456789abcdef" * 2, "amount": "5", "day": "2026-01-31", "tags": "a"}]))
+    for name in (f"{domain_name}-a", f"{domain_name}-b"):
+        goal = customers(name, link=[{"column": "id", "property": "profile_identifier"}])
+        connection = real.apply(shop(name), goal, connection=name)
+        with real.workers(name):
+            assert [result.outcomes.created for result in real.run(connection)] == [1]
+        assert real.profiles(name) == {
+            bytes.fromhex("0123456789abcdef" * 2): {"total": "5", "first": "2026-01-31", "last": "2026-01-31", "tags": ("a",)}
+        }
