@@ -12,7 +12,7 @@ help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: .venv/.synced ## Start everything on this machine, import real purchases, show the profiles, stop (3 minutes)
+demo: .venv/.synced ## Start everything on this machine, import real purchases, show the profiles, stop (2 minutes)
 	@$(RUN) deployments.demo
 
 .PHONY: test
