@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from profile_store import runs
-from profile_store.runs import RunFile, RunRecord, RunState
+from profile_store.runs import RunRecord, RunState
 from tasks.opened import opened
-from tasks.run_report import FailedFile, ImportedFile, RunReport, headline
+from tasks.run_report import RunReport, files_of, headline, left_of
 from tasks.step import step
 
 
@@ -54,33 +54,8 @@ def _write(run: RunIdentity, report: RunReport, state: RunState, reason: str) ->
         started=run.started,
         ended="" if state == "RUNNING" else runs.now(),
         reason=reason,
-        files=[*map(_imported, report.imported), *map(_failed, report.failed)],
-        skipped=[(file.file.location, file.why) for file in report.left],
+        files=files_of(report),
+        skipped=left_of(report),
     )
     with opened() as context:
         runs.write_run(context.store, record)
-
-
-def _imported(file: ImportedFile) -> RunFile:
-    return RunFile(
-        bucket=file.file.bucket,
-        key=file.file.key,
-        import_seq=file.import_seq,
-        state="COMPLETE",
-        rows=file.outcomes.rows,
-        outcomes=file.outcomes.as_dict(),
-        seconds=round(file.seconds, 3),
-        rejects_key=file.rejects_key,
-    )
-
-
-def _failed(file: FailedFile) -> RunFile:
-    return RunFile(
-        bucket=file.file.bucket,
-        key=file.file.key,
-        import_seq=file.import_seq,
-        state="FAILED",
-        rows=file.outcomes.rows,
-        outcomes=file.outcomes.as_dict(),
-        reason=file.why,
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.outcomes import Outcomes, Reason
+from profile_store.runs import RunFile
 
 
 @dataclass(frozen=True)
@@ -215,3 +216,38 @@ def _text(text: str) -> str:
     """On one line, and nothing in it is markup."""
     line = " ".join(text.split())
     return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in line)
+
+
+def files_of(report: RunReport) -> list[RunFile]:
+    """The run's files as its history keeps them."""
+    return [*map(_imported, report.imported), *map(_failed, report.failed)]
+
+
+def left_of(report: RunReport) -> list[tuple[str, str]]:
+    """The files left alone, each with the reason."""
+    return [(file.file.location, file.why) for file in report.left]
+
+
+def _imported(file: ImportedFile) -> RunFile:
+    return RunFile(
+        bucket=file.file.bucket,
+        key=file.file.key,
+        import_seq=file.import_seq,
+        state="COMPLETE",
+        rows=file.outcomes.rows,
+        outcomes=file.outcomes.as_dict(),
+        seconds=round(file.seconds, 3),
+        rejects_key=file.rejects_key,
+    )
+
+
+def _failed(file: FailedFile) -> RunFile:
+    return RunFile(
+        bucket=file.file.bucket,
+        key=file.file.key,
+        import_seq=file.import_seq,
+        state="FAILED",
+        rows=file.outcomes.rows,
+        outcomes=file.outcomes.as_dict(),
+        reason=file.why,
+    )

@@ -13,13 +13,13 @@ from headrace.connections import Connection
 from headrace.errors import ConfigurationError, HeadraceError, TerminalError
 from headrace.goals import ImportProfilesGoal
 from object_store.versions import ObjectVersion
-from profile_store.runs import RunFile, RunRecord, RunState, now, write_run
+from profile_store.runs import RunRecord, RunState, now, write_run
 from streaming.importing.await_turn import finish
 from streaming.importing.close import COMPLETE, ImportResult
 from streaming.importing.context import ImportContext, Progress
 from streaming.importing.register import register_import
 from streaming.importing.scan import scan_goal
-from tasks.run_report import FailedFile, FileName, GoalReport, ImportedFile, LeftFile, RunReport, headline
+from tasks.run_report import FailedFile, FileName, GoalReport, ImportedFile, LeftFile, RunReport, files_of, headline, left_of
 
 
 @dataclass
@@ -36,8 +36,7 @@ class HereRun:
         """Into the history, as it stands."""
         record, report = self.record, self.report
         record.state, record.reason, record.ended = state, reason, "" if state == "RUNNING" else now()
-        record.files = [*map(_imported, report.imported), *map(_failed, report.failed)]
-        record.skipped = [(left.file.location, left.why) for left in report.left]
+        record.files, record.skipped = files_of(report), left_of(report)
         write_run(self.context.store, record)
         return record
 
@@ -121,28 +120,3 @@ class _Watch:
 
 def _name(version: ObjectVersion) -> FileName:
     return FileName(version.bucket, version.key)
-
-
-def _imported(file: ImportedFile) -> RunFile:
-    return RunFile(
-        bucket=file.file.bucket,
-        key=file.file.key,
-        import_seq=file.import_seq,
-        state="COMPLETE",
-        rows=file.outcomes.rows,
-        outcomes=file.outcomes.as_dict(),
-        seconds=round(file.seconds, 3),
-        rejects_key=file.rejects_key,
-    )
-
-
-def _failed(file: FailedFile) -> RunFile:
-    return RunFile(
-        bucket=file.file.bucket,
-        key=file.file.key,
-        import_seq=file.import_seq,
-        state="FAILED",
-        rows=file.outcomes.rows,
-        outcomes=file.outcomes.as_dict(),
-        reason=file.why,
-    )
