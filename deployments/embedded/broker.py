@@ -28,35 +28,21 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, server_environment, tcp_probe
+from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, RunningServer, server_environment, tcp_probe
 
 START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class BrokerServer:
+class BrokerServer(RunningServer):
     """A running broker; it forgets everything when it ends."""
 
-    process: ChildProcess
     port: int
 
     @property
     def bootstrap_servers(self) -> str:
         return f"{LOOPBACK}:{self.port}"
-
-    def stop(self) -> None:
-        self.process.stop()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def packaged_file() -> Path:

@@ -6,34 +6,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, free_port, http_probe, program_environment
+from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, RunningServer, free_port, http_probe, program_environment
 
 START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class MergeWorker:
-    process: ChildProcess
+class MergeWorker(RunningServer):
     health_port: int
 
     @property
     def health_url(self) -> str:
         return f"http://{LOOPBACK}:{self.health_port}/health"
-
-    def stop(self) -> None:
-        """Lets it finish what it holds (HEADRACE_WORKER_DRAIN_SECONDS) first."""
-        self.process.stop()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start_merge_worker(

@@ -272,3 +272,24 @@ def program_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """For our own programs: the user's environment, without what would lead them to another Prefect or another S3."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
     return kept | dict(extra)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that runs until the block, or somebody, ends it."""
+
+    process: ChildProcess
+
+    def stop(self) -> None:
+        """Lets it finish what it holds first, as long as its specification says."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """kill -9: nothing is written on the way out."""
+        self.process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

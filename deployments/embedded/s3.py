@@ -19,9 +19,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, http_probe, server_environment
+from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, RunningServer, http_probe, server_environment
 
 START_SECONDS = 60.0
 REGION = "us-east-1"
@@ -31,25 +30,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
-class S3Server:
-    process: ChildProcess
+class S3Server(RunningServer):
     port: int
 
     @property
     def endpoint_url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
-
-    def stop(self) -> None:
-        self.process.stop()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def version() -> str:

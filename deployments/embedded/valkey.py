@@ -8,9 +8,9 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from deployments.embedded.processes import LOOPBACK, ChildProcess, Probe, ProcessSpec, server_environment
+from deployments.embedded.processes import LOOPBACK, ChildProcess, Probe, ProcessSpec, RunningServer, server_environment
 
 START_SECONDS = 30.0
 Fsync = Literal["always", "everysec"]
@@ -32,13 +32,12 @@ class ValkeyOptions:
 
 
 @dataclass(frozen=True)
-class ValkeyServer:
+class ValkeyServer(RunningServer):
     """A running server. `url` is for a single node; of a cluster it names this node.
 
     After `kill()`, `start_valkey(server.options)` goes on with its data.
     """
 
-    process: ChildProcess
     options: ValkeyOptions
 
     @property
@@ -52,19 +51,6 @@ class ValkeyServer:
     @property
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
-
-    def stop(self) -> None:
-        self.process.stop()
-
-    def kill(self) -> None:
-        """kill -9: nothing is written on the way out."""
-        self.process.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def binary() -> Path:
