@@ -30,16 +30,21 @@ def write_commands(source: Path, target: Path) -> int:
     return rows
 
 
-def run(source: Path, redis_url: str, scratch: Path) -> float:
-    """Rows a second."""
-    program = shutil.which("redis-cli")
-    if program is None:
-        raise SystemExit("The limit needs redis-cli: install Debian's redis-tools.")
+def program() -> str:
+    found = shutil.which("redis-cli")
+    if found is None:
+        raise SystemExit("The limit needs redis-cli: install Debian's redis-tools (apt-get install redis-tools).")
+    return found
+
+
+def run(commands: Path, rows: int, redis_url: str) -> float:
+    """Send what `write_commands` wrote; rows a second."""
     place = urlsplit(redis_url)
-    rows = write_commands(source, scratch)
+    command = [program(), "-h", str(place.hostname), "-p", str(place.port), "--pipe"]
     started = time.perf_counter()
-    with scratch.open("rb") as commands:
-        subprocess.run(
-            [program, "-h", str(place.hostname), "-p", str(place.port), "--pipe"], stdin=commands, check=True, stdout=subprocess.DEVNULL
-        )
-    return rows / (time.perf_counter() - started)
+    with commands.open("rb") as given:
+        said = subprocess.run(command, stdin=given, check=True, stdout=subprocess.PIPE, text=True).stdout
+    seconds = time.perf_counter() - started
+    if f"errors: 0, replies: {rows}" not in said:
+        raise SystemExit(f"redis-cli said: {said}")
+    return rows / seconds

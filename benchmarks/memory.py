@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.servers import Servers, peak_rss_mb, servers
+from benchmarks.measure import peak_rss_mb
+from benchmarks.servers import Servers, servers
 from headrace.connections import Connection
 from headrace.domains import Domain
 from headrace.yaml_source import Configuration

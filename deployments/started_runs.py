@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterType
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Scheduled
 from prefect.utilities.urls import url_for
 
 from headrace.connections import Connection
-from headrace.errors import TerminalError, TransientError
+from headrace.errors import TerminalError
+from tasks.prefect_answers import answering
 
-DEPLOYMENTS = ("import-profiles/{connection}", "import-profiles/any-connection")
+DEPLOYMENTS = ("run-connection/{connection}", "run-connection/any-connection")
 """As `deployments.bootstrap` makes them: the connection's own, else the one for any. Spelled here too, since to import that one takes seconds."""
 
 _BAR = re.compile(r"^[█░]+ \d+ % ")
@@ -46,12 +45,20 @@ class RunSeen:
 
 
 def deploy(connections: Iterable[Connection]) -> list[str]:
-    """Prefect's work pool, automation and deployments, and one deployment for each connection that imports: their names."""
-    from deployments.bootstrap import bootstrap, deploy_connection, deployment_name
+    """Prefect's work pool, automation and standing deployments, and those of each connection: the names of these."""
+    from deployments.bootstrap import bootstrap, deploy_connection
 
     with answering():
         bootstrap()
-        return [deployment_name(one.name) for one in connections if deploy_connection(one) is not None]
+        return [name for one in connections for name in deploy_connection(one)]
+
+
+def undeploy(connection: str) -> None:
+    """No deployment of the connection any more."""
+    from deployments.bootstrap import remove_connection
+
+    with answering():
+        remove_connection(connection)
 
 
 def start_run(connection: str, goal: str) -> StartedRun:
@@ -83,28 +90,6 @@ def look_at_run(run_id: str) -> RunSeen:
     if state is None:
         return RunSeen("PENDING", "Pending", "", ended=False, percent=percent, text=text)
     return RunSeen(state.type.value, state.name or state.type.value, state.message or "", state.is_final(), percent, text)
-
-
-@contextmanager
-def answering() -> Iterator[None]:
-    """Prefect's outages and refusals as ours."""
-    try:
-        yield
-    except PrefectHTTPStatusError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            raise TerminalError(
-                f"Prefect refused the request ({status}).", code="PREFECT_DENIED", hint="Check PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
-            ) from None
-        raise TransientError(f"Prefect answered {status}.", code="PREFECT_UNAVAILABLE", hint="The log of its server says more.") from None
-    except (httpx.HTTPError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "Failed to reach API" not in str(error):
-            raise
-        raise TransientError(
-            f"Prefect does not answer ({type(error).__name__}).",
-            code="PREFECT_UNAVAILABLE",
-            hint="Check PREFECT_API_URL, and that its server runs.",
-        ) from None
 
 
 def _deployment(client: SyncPrefectClient, connection: str) -> UUID:

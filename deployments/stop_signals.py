@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STDERR = 2
+PATIENCE = "still stopping: the workers finish what they hold, at most half a minute …\n"
 
 
 class StoppedError(BaseException):
@@ -15,14 +18,19 @@ class StoppedError(BaseException):
 
 
 @contextmanager
-def stopped_by_signals(say: Callable[[str], None]) -> Iterator[None]:
-    """The first signal raises StoppedError in the main thread; more of them are answered with words."""
+def stopped_by_signals() -> Iterator[None]:
+    """The first signal raises StoppedError in the main thread; more of them are answered with words on stderr.
+
+    Straight to the descriptor: Python runs handlers also in the middle of a write to `sys.stderr`, which can't be entered twice. It raises RuntimeError,
+    and that would break off the stopping.
+    """
     asked = False
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if asked:
-            say("still stopping: the workers finish what they hold, at most half a minute …")
+            with suppress(OSError):  # nobody reads it any more
+                os.write(STDERR, PATIENCE.encode())
             return
         asked = True
         raise StoppedError

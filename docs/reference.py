@@ -11,8 +11,10 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from api.principals import PrincipalsFile
 from headrace.connections import Connection
 from headrace.domains import Domain
+from headrace.segments import Segment
 from headrace.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -29,14 +31,13 @@ def pages() -> dict[str, str]:
 def configuration_page() -> str:
     parts = [
         WRITTEN_BY,
-        "# Domain and connection files",
+        "# Domain, connection and segment files",
         "YAML, one object a file; `headrace check FILE…` says what is wrong in which line, `headrace apply FILE…` stores it. Unknown keys"
         " are refused. Statements like SPEC I6 are those of [spec.md](spec.md).",
-        "Read and checked, but without effect in this release: `schedule`, `notifications`, `objectives`, and goals of the kinds"
-        " `import_groups` and `export_profiles`. In particular, consent is not looked at: import only what may be imported.",
-        "On this page: [domain](#domain) and [connection](#connection), then what they are made of.",
+        "On this page: [domain](#domain), [connection](#connection) and [segment](#segment), each with what it is made of; and the file of"
+        " [principals](#principalsfile), which the API reads by itself: it is not applied.",
     ]
-    for model in (Domain, Connection):
+    for model in (Domain, Connection, Segment, PrincipalsFile):
         parts += _model_sections(model)
     return "\n\n".join(parts) + "\n"
 

@@ -37,15 +37,25 @@ def address_of(key: bytes, property_name: str, value: str) -> bytes:
     return addresses_of(key, property_name, (value,))[0]
 
 
+def unpacked_addresses(packed: bytes) -> list[bytes]:
+    """Addresses that lie one behind the other, each on its own."""
+    return [packed[place : place + ADDRESS_BYTES] for place in range(0, len(packed), ADDRESS_BYTES)]
+
+
+NOBODY = bytes(ADDRESS_BYTES)
+"""The profile identifier of no profile: in the lists of a partition it stands where a profile was erased."""
+
+
 def profile_identifier_of(text: str) -> bytes | None:
-    """The 16 bytes of a profile identifier (32 hex characters, any case, surrounding blanks ignored), or None if it is not one."""
+    """The 16 bytes of a profile identifier (32 hex characters, any case, surrounding blanks ignored), or None if it is not one, as 32 zeros are not."""
     text = text.strip()
     if len(text) != 2 * ADDRESS_BYTES:
         return None
     try:
-        return bytes.fromhex(text) if text.isalnum() else None
+        found = bytes.fromhex(text) if text.isalnum() else NOBODY
     except ValueError:
         return None
+    return None if found == NOBODY else found
 
 
 def partition_of(address: bytes, partitions: int) -> int:

@@ -4,6 +4,9 @@
 
 A value is canonical text: numbers without superfluous zeros (`-0.5`), dates as `2026-01-31`, date-times in UTC as `2026-01-31T09:00:00Z`
 (with six decimals where there is a fraction), booleans as `true` and `false`, e-mails lowercased. A list is a tuple of such texts.
+
+Besides the types of properties there are two of cells alone, for texts that an upload job checks and stores as they are written: `numeral`, a text that
+is a number (`007`), and `phone` (SPEC U3, U9).
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from headrace.outcomes import Reason
@@ -37,13 +41,15 @@ _NUMBER = {separator: re.compile(rf"[+-]?(?:[0-9]+(?:{re.escape(separator)}[0-9]
 
 @dataclass(frozen=True, slots=True)
 class CellFormat:
-    """How a file writes values (SPEC I7–I9). `multi_value` None: a cell holds one value."""
+    """How a file writes values (SPEC I7–I9). `multi_value` None: a cell holds one value. `phone_region`: the country of phone numbers that begin without
+    `+`, two letters; empty: such are none."""
 
     decimal: str = "."
     multi_value: str | None = None
     date_format: str = "%Y-%m-%d"
     datetime_format: str = "%Y-%m-%d %H:%M:%S"
     time_zone: str = "UTC"
+    phone_region: str = ""
 
 
 def canonical_number(number: Decimal) -> str:
@@ -129,12 +135,29 @@ def read_boolean(text: str, _cell_format: CellFormat) -> str | Reason:
     return "false" if text.lower() in FALSE else Reason.NOT_A_BOOLEAN
 
 
+def read_numeral(text: str, cell_format: CellFormat) -> str | Reason:
+    """A number, kept as it is written: zeros in front may be part of an account number."""
+    found = read_number(text, cell_format)
+    return found if isinstance(found, Reason) else text
+
+
+def read_phone(text: str, cell_format: CellFormat) -> str | Reason:
+    """A possible phone number, kept as it is written. Possible, not assigned: which numbers are in use changes faster than any release knows."""
+    try:
+        possible = phonenumbers.is_possible_number(phonenumbers.parse(text, cell_format.phone_region or None))
+    except phonenumbers.NumberParseException:
+        possible = False
+    return text if possible else Reason.NOT_A_PHONE_NUMBER
+
+
 _READERS: dict[str, Callable[[str, CellFormat], str | Reason]] = {
     "number": read_number,
     "date": read_date,
     "datetime": read_datetime,
     "email": read_email,
     "boolean": read_boolean,
+    "numeral": read_numeral,
+    "phone": read_phone,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from collections.abc import Mapping as Lookup
 
@@ -9,9 +10,10 @@ from headrace.address import PROFILE_IDENTIFIER
 from headrace.configuration_model import Path, Problem, shown
 from headrace.connections import Connection
 from headrace.domains import BUILT_IN, Domain, Property
-from headrace.exports import PropertyColumn
+from headrace.exports import PropertyColumn, SegmentsColumn
 from headrace.goals import ExportProfilesGoal, Goal, ImportGoal, ImportGroupsGoal
 from headrace.mappings import Link, Mapping
+from headrace.written_cells import write_cell
 
 
 def validate_against(connection: Connection, domains: Lookup[str, Domain]) -> list[Problem]:
@@ -153,14 +155,27 @@ def _rule_problems(mapping: Mapping, shape: Property, goal: ImportGoal, *, is_ne
         yield Problem(("property",), f"'{name}' holds a list of numbers, but format.multi_value is format.decimal; change one of the two")
 
 
+NAME_CHARACTER = re.compile("[a-zA-Z0-9_-]")
+SAMPLES = {"number": "-1234567890.5", "date": "2019-03-31", "datetime": "2019-03-31T04:07:05Z", "email": "a@b.example"}
+"""What no separator of values may be a part of: a cell with it would be read as several values (SPEC I8)."""
+
+
 def _export_problems(goal: ExportProfilesGoal, domain: Domain) -> Iterator[Problem]:
+    separator, cells = goal.format.multi_value, goal.format.cells
     for position, column in enumerate(goal.columns):
+        if isinstance(column, SegmentsColumn) and separator is not None and NAME_CHARACTER.fullmatch(separator):
+            yield Problem(
+                ("columns", position), f"segment names may hold '{separator}', which is format.multi_value; use another one, for example |"
+            )
         if not isinstance(column, PropertyColumn):
             continue
         known = domain.find_property(column.property)
         if known is None:
             what = f"domain '{domain.name}' has no property '{shown(column.property)}'; define it, or remove the column"
             yield Problem(("columns", position, "property"), what)
-        elif known.multiple and goal.format.multi_value is None:
+        elif known.multiple and separator is None:
             what = f"'{shown(known.name)}' holds a list; set format.multi_value, for example to |"
+            yield Problem(("columns", position, "property"), what)
+        elif known.type in SAMPLES and write_cell(known.type, SAMPLES[known.type], cells) is None:
+            what = f"'{shown(known.name)}' is a {known.type}, whose cells hold '{separator}', which is format.multi_value; use another one, for example |"
             yield Problem(("columns", position, "property"), what)

@@ -76,7 +76,9 @@ class Connection(ConfigurationModel):
     favorite: Flag = Field(default=False, description="listed first")
     s3: S3Location = Field(default=S3Location(), description="where S3 is; absent: as HEADRACE_S3_* say")
     objectives: Objectives = Field(
-        default=(), description="only profiles that consented to one of these are processed; none: everyone (SPEC P1)"
+        default=(),
+        description="only profiles whose `consents` name one of these are processed; none: everyone. Groups have no consents: group goals take every"
+        " row (SPEC P1)",
     )
     notifications: Notifications = Field(default=Notifications(), description="who gets a mail after a run (SPEC C6)")
     schedule: tuple[Schedule, ...] = Field(default=(), description="when it runs by itself; none: only when started (SPEC R2)")

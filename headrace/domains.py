@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -111,6 +111,13 @@ class Domain(ConfigurationModel):
 
 GROUP_MARK = "~"
 """Between a domain and its group type. No written name holds it, so the two kinds can't meet."""
+
+
+def domain_from_stored(document: dict[str, Any]) -> Domain:
+    """What `model_dump` gave, of a group type's domain too: its name is none that a file may write."""
+    name = str(document["name"])
+    written = Domain.model_validate({**document, "name": name.partition(GROUP_MARK)[0]})
+    return written.model_copy(update={"name": name})
 
 
 def refused_changes(stored: Domain, written: Domain) -> list[Problem]:

@@ -10,10 +10,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from headrace.cells import CellFormat
 from headrace.configuration_model import ConfigurationModel, Flag, Problem, refuse
 
 DIRECTIVES = "aAbBdfGHIjmMpSuUVwWyYz%"
 """What strptime reads the same everywhere. Left out: %c %x %X (they depend on the locale) and %Z (zone names are ambiguous)."""
+
+STATEFUL_ENCODINGS = ("iso2022", "hz", "utf-7")
+"""A byte's meaning depends on all bytes before it, and a line end can't be found by itself."""
 
 SAMPLES = (datetime(2023, 10, 25, 17, 48, 39, tzinfo=UTC), datetime(2019, 3, 31, 4, 7, 5, tzinfo=UTC))
 """Two moments that differ in every part, after noon and before: no default of strptime equals a part of both."""
@@ -114,6 +118,8 @@ def _encoding(name: str) -> str:
         canonical = ""
     if canonical in ("", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"):
         raise ValueError("is not a text encoding; use for example utf-8, utf-16, iso-8859-1 or cp1252")
+    if canonical.startswith(STATEFUL_ENCODINGS):
+        raise ValueError("keeps state from byte to byte, so that one fault would spoil the rest of a file; convert the files to utf-8")
     return canonical
 
 
@@ -143,6 +149,10 @@ class ValueFormat(ConfigurationModel):
         if self.multi_value == self.separator:
             refuse([Problem(("multi_value",), "must differ from the field separator; use another character, for example |")])
         return self
+
+    @property
+    def cells(self) -> CellFormat:
+        return CellFormat(self.decimal, self.multi_value, self.date_format, self.datetime_format, self.time_zone)
 
 
 class FileFormat(ValueFormat):

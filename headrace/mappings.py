@@ -54,10 +54,19 @@ def _mapping_rules(mappings: tuple[Mapping, ...]) -> tuple[Mapping, ...]:
 
 
 def _link_rules(links: tuple[Link, ...]) -> tuple[Link, ...]:
-    refuse(
+    problems = [
         Problem((later, "property"), f"'{shown(name)}' is linked twice, first in link[{first}]; remove one")
         for later, first, name in repeated(one.property for one in links)
-    )
+    ]
+    problems += [
+        Problem(
+            (later, "column"),
+            f"column '{shown(name)}' is linked twice, first in link[{first}], and where that is blank so is this; remove one,"
+            " or map the column to the other identifier instead",
+        )
+        for later, first, name in repeated(one.column for one in links)
+    ]
+    refuse(problems)
     return links
 
 

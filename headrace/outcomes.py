@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 
@@ -27,6 +27,7 @@ class Reason(StrEnum):
     ROW_TOO_LONG = "ROW_TOO_LONG"
     NO_IDENTIFIER = "NO_IDENTIFIER"
     INVALID_IDENTIFIER = "INVALID_IDENTIFIER"
+    POISON = "POISON"
     # cells
     NOT_A_NUMBER = "NOT_A_NUMBER"
     NUMBER_OUT_OF_RANGE = "NUMBER_OUT_OF_RANGE"
@@ -36,7 +37,10 @@ class Reason(StrEnum):
     NONEXISTENT_LOCAL_TIME = "NONEXISTENT_LOCAL_TIME"
     NOT_AN_EMAIL = "NOT_AN_EMAIL"
     NOT_A_BOOLEAN = "NOT_A_BOOLEAN"
+    NOT_A_PHONE_NUMBER = "NOT_A_PHONE_NUMBER"
+    TOO_LONG = "TOO_LONG"
     SEVERAL_VALUES = "SEVERAL_VALUES"
+    IDENTIFIER_CONFLICT = "IDENTIFIER_CONFLICT"
 
     @property
     def message(self) -> str:
@@ -53,7 +57,8 @@ MESSAGES: dict[Reason, str] = {
     Reason.NUL_BYTE: "The row holds a NUL byte; check that the file is text in the encoding set.",
     Reason.ROW_TOO_LONG: "The row is longer than 512 KiB.",
     Reason.NO_IDENTIFIER: "The link column is blank, so no profile can be found.",
-    Reason.INVALID_IDENTIFIER: "The link column's value can't be an identifier of its type.",
+    Reason.INVALID_IDENTIFIER: "The value can't be an identifier of its type.",
+    Reason.POISON: "The row was in a batch that failed five times; it stands in the dead-letter topic and can be replayed.",
     Reason.NOT_A_NUMBER: "Not a number: digits, a sign and one decimal separator are read, nothing else.",
     Reason.NUMBER_OUT_OF_RANGE: "The number has more than 26 digits before the decimal separator, or more than 12 after it.",
     Reason.SUM_OVERFLOW: "The sum would have more than 26 digits before the decimal separator; the value was not added.",
@@ -62,18 +67,25 @@ MESSAGES: dict[Reason, str] = {
     Reason.NONEXISTENT_LOCAL_TIME: "The local time does not exist in the goal's time zone (clocks went forward).",
     Reason.NOT_AN_EMAIL: "Not an e-mail address.",
     Reason.NOT_A_BOOLEAN: "Not a boolean: true, false, yes, no, 1 and 0 are read, in any case.",
+    Reason.NOT_A_PHONE_NUMBER: "Not a phone number: write it with + and the country's code.",
+    Reason.TOO_LONG: "The value is longer than its field takes.",
     Reason.SEVERAL_VALUES: "Several values for a property that holds one.",
+    Reason.IDENTIFIER_CONFLICT: "The identifier belongs to another profile, or was erased for good; it was not taken over.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A rejected row (`column` None) or cell. `line` counts from 1, the header's included; `offset` is in bytes of the decompressed text."""
+    """A rejected row (`column` None) or cell. `line` counts from 1, the header's included; `offset` is in bytes of the decompressed text.
+
+    `property`: what a rejected cell was for, since a column may be mapped to several; empty for a row.
+    """
 
     line: int
     offset: int
     column: str | None
     reason: Reason
+    property: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def _limits(kind: str, context: dict[str, Any]) -> str:
         "greater_than_equal": "must be at least {ge}",
         "less_than_equal": "must be at most {le}",
         "too_short": "needs at least {min_length} entry",
+        "too_long": "has more than {max_length} entries",
         "string_too_long": "must be at most {max_length} characters",
     }
     return texts.get(kind, "").format(**context)

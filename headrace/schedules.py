@@ -57,13 +57,13 @@ class _Timed(ConfigurationModel):
 
 
 class EveryMinutes(_Timed):
-    """Every X minutes, counted from `at`."""
+    """Every X minutes of elapsed time, counted from `at` on 1 January 2000, whatever clocks do; for times of day take times_per_day."""
 
     every_minutes: Annotated[Count, Field(ge=1, le=44_640)] = Field(description="minutes from one start to the next, up to 31 days")
 
 
 class TimesPerDay(_Timed):
-    """N times a day, evenly spaced; the first at `at`."""
+    """N times a day, evenly spaced to the minute; the first at `at`."""
 
     times_per_day: Annotated[Count, Field(ge=1, le=1_440)] = Field(description="starts per day, evenly spaced from at on")
 

@@ -17,6 +17,7 @@ from headrace.errors import SourceChangedError, TerminalError
 from headrace.file_selection import OWN_DIRECTORY
 from object_store.listing import described, head
 from object_store.refusals import DENIED, NOT_FOUND, NOT_OFFERED, PRECONDITION_FAILED, code_of, explain, explained
+from object_store.writer import abort_uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -69,6 +70,15 @@ def unpin(client: S3Client, version: ObjectVersion) -> None:
     if is_pinned(version):
         with explained("deleting", version.location):
             client.delete_object(Bucket=version.bucket, Key=version.key)
+
+
+def drop_pin(client: S3Client, bucket: str, key: str, owner: str) -> None:
+    """The copy that `pin` made of an object for this owner, or began to make in parts. Where there is none nothing happens."""
+    target = pinned_key(key, owner)
+    with suppress(TerminalError):  # a key may delete, and not list or abort uploads
+        abort_uploads(client, bucket, target)
+    with explained("deleting", f"s3://{bucket}/{target}"):
+        client.delete_object(Bucket=bucket, Key=target)
 
 
 class _Pinning:

@@ -54,6 +54,23 @@ def read_durable(store: Store, mark: str, read: Callable[[Any], T]) -> T:
     return found
 
 
+def read_lives(store: Store, marks: Iterable[str]) -> frozenset[str]:
+    """What the servers of these keys call their present lives: one that was started again has another. Raises TransientError.
+
+    Where they are the same behind a `barrier` as before something was read, what was read is there to stay.
+    """
+    lives = set[str]()
+    for mark in one_of_each_node(store, marks):
+        with store.on_node_of(mark, "reading a server's life") as node:
+            lives.add(str(node.info("server").get("run_id", "")))
+    return frozenset(lives)
+
+
+def write_lost(what: str) -> TransientError:
+    """What was answered is not there: the server was started again since. Whoever wrote it writes it again."""
+    return TransientError(f"Redis came back without what was just written about {what}.", code="WRITE_LOST")
+
+
 def _wait(connection: Any, mark: str) -> None:
     connection.hset(mark, "mark", "1")
     local, _replicas = connection.execute_command("WAITAOF", 1, 0, _WAIT_MS)

@@ -1,4 +1,7 @@
-"""Which files a goal has imported (SPEC I10). The ledger belongs to the goal's id: a rename keeps it, a copy starts with none."""
+"""Which files a goal has imported (SPEC I10). The ledger belongs to the goal's id: a rename keeps it, a copy starts with none.
+
+An entry is written by the end of its import (`sequence.end`).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ class LedgerEntry:
     rows: int
     reason: str = ""
 
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
 
 def field_of(bucket: str, key: str) -> str:
     return f"{bucket}/{key}"
@@ -34,10 +40,9 @@ def read_ledger(store: Store, domain: str, connection: str, goal: str) -> dict[s
     return {text(name): LedgerEntry(**json.loads(text(value))) for name, value in found.items()}
 
 
-def write_entry(store: Store, domain: str, connection: str, goal: str, place: tuple[str, str], entry: LedgerEntry) -> None:
-    """Note a file (bucket, key). Repeating it is harmless: an entry of a later import stays, and so does a complete one of the same."""
-    document = json.dumps(asdict(entry), sort_keys=True)
-    store.run_script("note_file", [keys.ledger(domain, connection, goal)], [field_of(*place), document])
+def drop_ledger(store: Store, domain: str, connection: str, goal: str) -> None:
+    with translated("dropping a ledger"):
+        store.client.delete(keys.ledger(domain, connection, goal))
 
 
 def entry_of(entries: dict[str, LedgerEntry], bucket: str, key: str) -> LedgerEntry | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.address import ADDRESS_BYTES, partition_of
+from headrace.address import ADDRESS_BYTES, partition_of, unpacked_addresses
 from profile_store import keys
 from profile_store.partitions import read_profiles
-from profile_store.records import decode_record
+from profile_store.records import SUPPRESSION, decode_record, pointed_at
 from profile_store.registry import StoredDomain
 from profile_store.store import Store
 
@@ -25,9 +25,16 @@ class StoredProfile:
 
 
 def read_profile(store: Store, domain: StoredDomain, address: bytes) -> StoredProfile | None:
-    """The profile that lies at an address (16 bytes); None where there is none. Raises UnsupportedFormatError."""
-    (blob,) = read_profiles(store, domain.name, partition_of(address, domain.partitions), [address])
-    return None if blob is None else _decoded(domain, address, blob)
+    """The profile that an address (16 bytes) is bound to, wherever it lives; None where there is none. Raises UnsupportedFormatError."""
+    for _ in range(2):
+        (blob,) = read_profiles(store, domain.name, partition_of(address, domain.partitions), [address])
+        if blob is None or blob == SUPPRESSION:
+            return None
+        profile = pointed_at(blob)
+        if profile is None:
+            return decode_profile(domain, address, blob)
+        address = profile
+    return None
 
 
 def each_profile(store: Store, domain: StoredDomain) -> Iterator[StoredProfile]:
@@ -46,14 +53,15 @@ def _of_partition(store: Store, domain: StoredDomain, partition: int) -> Iterato
             packed: Any = node.getrange(key, start, start + PAGE * ADDRESS_BYTES - 1)
         if not packed:
             return
-        addresses = [packed[place : place + ADDRESS_BYTES] for place in range(0, len(packed), ADDRESS_BYTES)]
+        addresses = unpacked_addresses(packed)
         for address, blob in zip(addresses, read_profiles(store, domain.name, partition, addresses), strict=True):
             if blob is not None:
-                yield _decoded(domain, address, blob)
+                yield decode_profile(domain, address, blob)
         start += len(packed)
 
 
-def _decoded(domain: StoredDomain, address: bytes, blob: bytes) -> StoredProfile:
+def decode_profile(domain: StoredDomain, address: bytes, blob: bytes) -> StoredProfile:
+    """Of the record that lies at `address`. Raises UnsupportedFormatError."""
     active = domain.schema.active
     record = decode_record(blob, frozenset(one.id for one in domain.schema.properties if one.multiple))
     return StoredProfile(address.hex(), {one.name: record.values[one.id] for one in active if one.id in record.values})

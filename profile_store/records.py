@@ -6,8 +6,9 @@ A value in Redis is one line of text in fields, so that Arrow's CSV reader turns
 
 - `R` record, `P` pointer, `S` suppression; `1` the format number. A newer one is refused.
 - number: the profile's number in its partition (bitmaps are indexed by it). It is the one field that another partitioning would write anew.
-- other addresses (identifiers bound besides the one it lies at), expires (epoch seconds), undecided (claims under way): blank until they are
-  used.
+- other addresses (bound, and of no present value), expires (epoch seconds), undecided (`streaming.merge.undecided`): mostly blank.
+- A pointer is `P1` and the 16 bytes of the profile identifier it leads to; a suppression is `S1` alone.
+- other addresses: base64url without padding, 22 characters each, joined by RS. Own address and present values of identifiers are not listed.
 - A property's place is its id in the domain's schema. Fewer fields than the schema has: the rest have no value.
 - A field with several values joins them by RS. Blank is no value: there is no empty value.
 - US, RS, FS, LF and CR inside values are escaped by FS; `stored` and `plain` convert.
@@ -16,10 +17,13 @@ A value in Redis is one line of text in fields, so that Arrow's CSV reader turns
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -28,6 +32,8 @@ from headrace.errors import UnsupportedFormatError
 
 RECORD_FORMAT = 1
 TAG = "R1"
+POINTER = b"P1"
+SUPPRESSION = b"S1"
 FIELD = "\x1f"
 ITEM = "\x1e"
 ESCAPE = "\x1c"
@@ -50,6 +56,11 @@ def _plain_text(text: str) -> str:
     return _ESCAPED.sub(lambda m: _PLAIN[m[1]], text)
 
 
+def plain(text: str, *, multiple: bool) -> str | tuple[str, ...]:
+    """The value of which `stored` made the text: a tuple for a list."""
+    return tuple(map(_plain_text, text.split(ITEM))) if multiple else _plain_text(text)
+
+
 def stored_column(values: pa.StringArray) -> pa.StringArray:
     """`stored` for a whole column of single values."""
     if not has_control_characters(values):
@@ -69,12 +80,35 @@ def has_control_characters(values: pa.StringArray) -> bool:
     return bool((data < 0x20).any())
 
 
+def pointer_to(profile_identifier: bytes) -> bytes:
+    """What lies at another address of a profile."""
+    return POINTER + profile_identifier
+
+
+def pointed_at(blob: bytes) -> bytes | None:
+    """The profile identifier that a pointer holds; None where `blob` is none. Raises UnsupportedFormatError for a newer one."""
+    if blob[:1] != b"P":
+        return None
+    if blob[:2] != POINTER or len(blob) != 18:
+        refuse_unknown(blob)
+    return blob[2:]
+
+
+def packed_addresses(addresses: Iterable[bytes]) -> str:
+    """Addresses as the field of a record, in a fixed order."""
+    return ITEM.join(urlsafe_b64encode(one).rstrip(b"=").decode() for one in sorted(addresses))
+
+
+def unpacked_addresses(field: str) -> tuple[bytes, ...]:
+    return tuple(urlsafe_b64decode(one + "==") for one in field.split(ITEM) if one)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One profile, read. `values`: property id → value."""
 
     number: int
-    addresses: tuple[str, ...]
+    addresses: tuple[bytes, ...]
     expires: int | None
     values: dict[int, str | tuple[str, ...]]
 
@@ -96,56 +130,84 @@ def decode_record(blob: bytes, multiple: frozenset[int]) -> Record:
     values: dict[int, str | tuple[str, ...]] = {}
     for identity, field in enumerate(fields[len(LEADING) :]):
         if field:
-            values[identity] = tuple(map(_plain_text, field.split(ITEM))) if identity in multiple else _plain_text(field)
-    return Record(int(fields[1]), tuple(filter(None, fields[2].split(ITEM))), int(fields[3]) if fields[3] else None, values)
+            values[identity] = plain(field, multiple=identity in multiple)
+    return Record(int(fields[1]), unpacked_addresses(fields[2]), int(fields[3]) if fields[3] else None, values)
 
 
-def decode_records(blobs: list[bytes | None], width: int) -> dict[str, Any]:
+def decode_records(blobs: Sequence[bytes | None], width: int, wanted: Collection[str] | None = None) -> dict[str, Any]:
     """The columns of a batch of records, as many rows as `blobs`; an absent one is null in every column.
 
-    Gives `number` (string), `addresses`, `expires`, `undecided`, and `"0"` … `str(width - 1)` in stored form: pa.StringArray each. `width` is
-    the schema's number of property ids; wider records (a newer schema) are refused like a newer format.
+    Gives `number` (string), `addresses`, `expires`, `undecided`, and `"0"` … `str(width - 1)` in stored form: pa.StringArray each, or those of them that
+    are `wanted`. `width` is the schema's number of property ids; wider records (a newer schema) are refused like a newer format.
     """
     names = [*LEADING, *map(str, range(width))]
-    lines = [blob for blob in blobs if blob is not None]
-    if not lines:
-        return {name: pa.nulls(len(blobs), pa.string()) for name in names}
-    text = pa.array(lines, pa.binary())
-    separators = pc.count_substring(text, FIELD)
-    missing = pc.subtract(pa.scalar(len(names) - 1, separators.type), separators)
-    shortest = pc.min_max(missing).as_py()
-    if shortest["min"] < 0:
-        raise UnsupportedFormatError("A profile has more properties than the schema of this import.", hint="A newer schema wrote it.")
-    if shortest["max"] > 0:
-        pads = pa.array([FIELD.encode() * n for n in range(shortest["max"] + 1)], pa.binary())
-        lines = pc.binary_join_element_wise(text, pads.take(missing), b"").to_pylist()
-    table = pyarrow.csv.read_csv(
-        pa.py_buffer(b"\n".join(lines) + b"\n"),
-        read_options=pyarrow.csv.ReadOptions(
-            use_threads=False, column_names=names, block_size=max(1 << 20, sum(map(len, lines)) + len(lines) + 1)
-        ),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=FIELD, quote_char=False, double_quote=False, ignore_empty_lines=False),
-        convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""], check_utf8=False
-        ),
-    ).combine_chunks()
-    columns = {name: table.column(name).chunk(0) for name in names}
+    used = names if wanted is None else [name for name in names if name == "tag" or name in wanted]
+    records = pa.array(blobs, pa.binary())
+    if records.null_count == len(blobs):
+        return {name: pa.nulls(len(blobs), pa.string()) for name in used}
+    table = _read_lines(_padded(records.drop_null() if records.null_count else records, len(names) - 1), names, used)
+    columns = {name: table.column(name).chunk(0) for name in used}
     tags = columns["tag"].unique().to_pylist()
     for tag in tags:
         if tag != TAG:
             refuse_unknown((tag or "").encode())
-    if len(lines) == len(blobs):
+    if not records.null_count:
         return columns
-    present = np.fromiter((blob is not None for blob in blobs), bool, len(blobs))
+    present = records.is_valid().to_numpy(zero_copy_only=False)
     places = np.where(present, np.cumsum(present) - 1, 0)
     indices = pa.array(places, mask=~present)
     return {name: column.take(indices) for name, column in columns.items()}
 
 
-def encode_records(columns: dict[str, Any], width: int) -> list[bytes]:
-    """The records of all rows of `columns` (as `decode_records` gives them; `tag` is not needed)."""
+def _read_lines(rows: pa.Buffer, names: Sequence[str], used: Sequence[str]) -> pa.Table:
+    """Those that are used, each in one chunk."""
+    return pyarrow.csv.read_csv(
+        rows,
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=max(1 << 20, rows.size)),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=FIELD, quote_char=False, double_quote=False, ignore_empty_lines=False),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=used,
+            strings_can_be_null=True,
+            null_values=[""],
+            check_utf8=False,
+        ),
+    ).combine_chunks()
+
+
+def _padded(records: pa.BinaryArray, separators: int) -> pa.Buffer:
+    """The records as lines, each with so many separators: blank fields at the end are not stored."""
+    missing = separators - _count(records, FIELD.encode())
+    if missing.min() < 0:
+        raise UnsupportedFormatError("A profile has more properties than the schema of this import.", hint="A newer schema wrote it.")
+    ends = pa.array([FIELD.encode() * n + b"\n" for n in range(int(missing.max()) + 1)], pa.binary())
+    lines = pc.binary_join_element_wise(records, ends.take(pa.array(missing)), b"")
+    offsets = np.frombuffer(lines.buffers()[1], np.int32, len(lines) + 1, 4 * lines.offset)
+    return lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+
+
+def _count(texts: pa.BinaryArray, byte: bytes) -> npt.NDArray[np.int32]:
+    """How often each text holds the byte. One pass over them all: a search would begin anew in each."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, 4 * texts.offset)
+    # One more, for texts at the end that are empty.
+    found = np.zeros(offsets[-1] + 1, np.uint8)
+    np.equal(np.frombuffer(texts.buffers()[2], np.uint8, offsets[-1]), ord(byte), out=found[:-1].view(bool))
+    counts: npt.NDArray[np.int32] = np.add.reduceat(found, offsets[:-1], dtype=np.int32)
+    counts[offsets[:-1] == offsets[1:]] = 0
+    return counts
+
+
+def encode_lines(columns: dict[str, Any], width: int) -> bytes:
+    """The records of all rows of `columns` (as `decode_records` gives them; `tag` is not needed), each with a LF behind it: none holds one."""
     rows = len(columns["number"])
     fields = [pa.array([TAG]).take(pa.array(np.zeros(rows, np.int32)))]
     fields += [columns[name] for name in (*LEADING[1:], *map(str, range(width)))]
-    lines = pc.binary_join_element_wise(*fields, FIELD, null_handling="replace", null_replacement="")
-    return pc.utf8_rtrim(lines, FIELD).cast(pa.binary()).to_pylist()  # type: ignore[no-any-return]
+    records = pc.ascii_rtrim(pc.binary_join_element_wise(*fields, FIELD, null_handling="replace", null_replacement=""), FIELD)
+    lines = pc.binary_join_element_wise(records, "", "\n")
+    offsets = np.frombuffer(lines.buffers()[1], np.int32)
+    return bytes(memoryview(lines.buffers()[2])[offsets[lines.offset] : offsets[lines.offset + rows]])
+
+
+def encode_records(columns: dict[str, Any], width: int) -> list[bytes]:
+    """`encode_lines`, one by one."""
+    return encode_lines(columns, width).split(b"\n")[:-1]

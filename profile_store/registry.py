@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from headrace.address import domain_key
 from headrace.connections import Connection
-from headrace.domains import Domain
+from headrace.domains import Domain, domain_from_stored
 from headrace.errors import TerminalError
 from headrace.schema import DomainSchema, decode_schema, encode_schema
 from profile_store import keys
-from profile_store.durability import barrier, partition_marks
+from profile_store.durability import barrier, partition_marks, read_durable, write_lost
 from profile_store.partitions import make_partitions
+from profile_store.retirement import claimed, drop_rest
 from profile_store.store import Store, text, translated
 
 DOMAIN_FORMAT = 1
 
+Owner = Literal["yaml", "api"]
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDomain:
-    """A domain as the installation knows it. `address_key`: 32 bytes, in hex; it stays when the secret of the installation changes."""
+    """A domain as the installation knows it. `address_key`: 32 bytes, in hex; it stays when the secret of the installation changes.
+
+    `owner`: who defined it, and alone may change it (SPEC U14); `details`: what the API was told of it and gives back.
+    """
 
     definition: Domain
     schema: DomainSchema
     address_key: str
+    owner: Owner = "yaml"
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -36,23 +45,46 @@ class StoredDomain:
         return self.definition.partitions
 
 
-def create_domain(store: Store, definition: Domain, schema: DomainSchema, address_secret: str) -> None:
-    """Make a domain that does not exist yet: its partitions first, so that whoever sees it finds them. Durable before it returns."""
+def create_domain(
+    store: Store,
+    definition: Domain,
+    schema: DomainSchema,
+    address_secret: str,
+    owner: Owner = "yaml",
+    details: dict[str, Any] | None = None,
+) -> bool:
+    """Make a domain that does not exist yet: its partitions first, so that whoever sees it finds them. Durable before it returns.
+
+    Whether it was made here: False where somebody else has made it meanwhile. Raises TransientError.
+    """
     name = definition.name
-    make_partitions(store, name, definition.partitions, schema.version)
-    barrier(store, partition_marks(name, range(definition.partitions)))
-    with translated("creating a domain"):
-        store.client.setnx(keys.schema(name), encode_schema(schema))
-    put_definition(store, definition, domain_key(name, address_secret).hex())
-    with translated("creating a domain"):
-        store.client.sadd(keys.domains(), name)
-    barrier(store, [keys.mark(name)])
+    with claimed(store, name) as renew:
+        if find_domain(store, name) is not None:
+            with translated("creating a domain"):
+                store.client.sadd(keys.domains(), name)  # whoever made it may have died just before
+            return False
+        drop_rest(store, name, renew)
+        with translated("creating a domain"):
+            floor = int(store.client.get(keys.floor(name)) or 0)
+        make_partitions(store, name, definition.partitions, schema.version, floor)
+        barrier(store, partition_marks(name, range(definition.partitions)))
+        with translated("creating a domain"):
+            store.client.setnx(keys.schema(name), encode_schema(schema))
+        put_definition(store, definition, domain_key(name, address_secret).hex(), owner, details)
+        with translated("creating a domain"):
+            store.client.sadd(keys.domains(), name)
+        barrier(store, [keys.mark(name)])
+    return True
 
 
-def put_definition(store: Store, definition: Domain, address_key: str) -> None:
-    document = {"format": DOMAIN_FORMAT, "owner": "yaml", "address_key": address_key, "definition": definition.model_dump(mode="json")}
+def put_definition(
+    store: Store, definition: Domain, address_key: str, owner: Owner = "yaml", details: dict[str, Any] | None = None
+) -> None:
+    document = {"format": DOMAIN_FORMAT, "owner": owner, "address_key": address_key, "definition": definition.model_dump(mode="json")}
     with translated("storing a domain"):
-        store.client.set(keys.domain(definition.name), json.dumps(document, sort_keys=True))
+        store.client.set(
+            keys.domain(definition.name), json.dumps({**document, **({"details": details} if details else {})}, sort_keys=True)
+        )
 
 
 def find_domain(store: Store, name: str) -> StoredDomain | None:
@@ -61,7 +93,14 @@ def find_domain(store: Store, name: str) -> StoredDomain | None:
     if document is None or schema is None:
         return None
     data = json.loads(text(document))
-    return StoredDomain(Domain.model_validate(data["definition"]), decode_schema(text(schema)), data["address_key"])
+    definition = domain_from_stored(data["definition"])
+    return StoredDomain(definition, decode_schema(text(schema)), data["address_key"], data["owner"], data.get("details", {}))
+
+
+def stored_domains(store: Store) -> dict[str, StoredDomain]:
+    """All there are, by name. One that is just being deleted may be listed still."""
+    found = {name: find_domain(store, name) for name in domain_names(store)}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def get_domain(store: Store, name: str) -> StoredDomain:
@@ -115,6 +154,32 @@ def get_connection(store: Store, name: str) -> Connection:
             hint="`headrace apply` makes the connections of its files.",
         )
     return found
+
+
+def change_connection(store: Store, name: str, edit: Callable[[Connection], Connection]) -> Connection:
+    """The connection after the edit, which is made on what is stored at that moment: two edits at once both count. Durable before it returns.
+
+    Raises TransientError; TerminalError where there is none of that name.
+    """
+    key = keys.connections()
+    while True:
+        with translated("reading a connection"):
+            document = store.client.hget(key, name)
+        if document is None:
+            return get_connection(store, name)
+        edited = edit(Connection.model_validate_json(text(document)))
+        written = edited.model_dump_json()
+        if store.run_script("replace_connection", [key], [name, document, written]):
+            # What somebody else made of it since is no loss.
+            if text(read_durable(store, keys.connections_mark(), lambda node: node.hget(key, name))) == text(document) != written:
+                raise write_lost(f"connection {name}")
+            return edited
+
+
+def delete_connection(store: Store, name: str) -> None:
+    """Its run history stays."""
+    with translated("deleting a connection"):
+        store.client.hdel(keys.connections(), name)
 
 
 def connection_names(store: Store) -> tuple[str, ...]:

@@ -8,120 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from headrace.errors import TransientError, UnsupportedFormatError
-from headrace.import_plan import PLAN_FORMAT, ImportPlan
-from headrace.outcomes import Outcomes
+from headrace.errors import TransientError
 from profile_store import keys
-from profile_store.durability import barrier, partition_marks, read_durable
-from profile_store.ledger import field_of
+from profile_store.durability import read_durable, write_lost
+from profile_store.ledger import LedgerEntry, field_of
+from profile_store.registration import Registration
 from profile_store.store import Store, text, translated
 
-REGISTRATION_FORMAT = 1
 LEASE_SECONDS = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The object version that an import reads, and the pinned copy if one was made. `last_modified`: ISO 8601, UTC."""
-
-    bucket: str
-    key: str
-    version_id: str | None
-    etag: str
-    size: int
-    last_modified: str
-    pinned_key: str | None = None
-    pinned_etag: str | None = None
-
-    @property
-    def identity(self) -> str:
-        """The file's identity (SPEC I10)."""
-        return json.dumps([self.bucket, self.key, self.version_id, self.etag, self.size])
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """One number of the sequence. `kind`: `import`, or `schema` for a change of the domain's schema (then `source` and `plan` are None)."""
-
-    domain: str
-    import_seq: int
-    kind: Literal["import", "schema"]
-    connection: str
-    goal: str
-    run_id: str
-    source: Source | None
-    plan: ImportPlan | None
-    configuration: str = ""
-    schema_version: int = 0
-    splitter: int = 0
-
-    @property
-    def needed_plan(self) -> ImportPlan:
-        if self.plan is None:
-            raise ValueError(f"import {self.import_seq} of {self.domain} is a change of schema and reads no rows")
-        return self.plan
-
-    @property
-    def needed_source(self) -> Source:
-        if self.source is None:
-            raise ValueError(f"import {self.import_seq} of {self.domain} is a change of schema and has no file")
-        return self.source
-
-    def as_json(self) -> str:
-        return json.dumps(
-            {
-                "format": REGISTRATION_FORMAT,
-                "kind": self.kind,
-                "connection": self.connection,
-                "goal": self.goal,
-                "run_id": self.run_id,
-                "configuration": self.configuration,
-                "schema_version": self.schema_version,
-                "splitter": self.splitter,
-                "source": None if self.source is None else {name: getattr(self.source, name) for name in Source.__slots__},
-                "plan": None if self.plan is None else self.plan.model_dump(mode="json"),
-            },
-            sort_keys=True,
-        )
-
-    @classmethod
-    def from_json(cls, domain: str, import_seq: int, document: str) -> Registration:
-        data = json.loads(document)
-        _refuse_newer("a registration", data["format"], REGISTRATION_FORMAT, f"import {import_seq} of domain {domain}")
-        if data["plan"] is not None:
-            _refuse_newer("a plan", data["plan"]["format"], PLAN_FORMAT, f"import {import_seq} of domain {domain}")
-        return cls(
-            domain,
-            import_seq,
-            data["kind"],
-            data["connection"],
-            data["goal"],
-            data["run_id"],
-            None if data["source"] is None else Source(**data["source"]),
-            None if data["plan"] is None else ImportPlan.model_validate(data["plan"]),
-            data["configuration"],
-            data["schema_version"],
-            data["splitter"],
-        )
-
-
-def _refuse_newer(what: str, number: int, known: int, where: str) -> None:
-    if number > known:
-        raise UnsupportedFormatError(
-            f"{where} has {what} of format {number}; this release reads {known}.",
-            hint="A newer Headrace registered it. Upgrade this process.",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where an import stands: outcomes counted so far, and the last batch applied in each partition (-1: none)."""
-
-    outcomes: Outcomes
-    fences: tuple[int, ...]
+def fresh_owner() -> str:
+    return secrets.token_hex(8)
 
 
 class SchemaMovedError(TransientError):
@@ -130,13 +30,14 @@ class SchemaMovedError(TransientError):
     code = "SCHEMA_MOVED"
 
 
-def register(store: Store, registration: Registration, identity: str, new_schema: str = "") -> tuple[int, bool]:
-    """The import's number, and whether it is new. Durable before it returns.
+def register(store: Store, registration: Registration, identity: str, behind: int | None = None) -> tuple[int, bool]:
+    """The import's number, and whether it is new. Durable before it returns. `behind`: the last number that may have been given by then; None: any.
 
     The same work keeps its number while it is open, and when it is complete and still the file's last import: whoever scanned before that
     gets the number of an import that is over. Raises SchemaMovedError, TransientError.
     """
-    domain, source = registration.domain, registration.source
+    # Of a replay the store knows each reject that was replayed: its file needs no ledger.
+    domain, source = registration.domain, registration.source if registration.replay is None else None
     reply = store.run_script(
         "register",
         [
@@ -148,12 +49,13 @@ def register(store: Store, registration: Registration, identity: str, new_schema
         [
             identity,
             registration.as_json(),
-            "" if new_schema else registration.schema_version,
+            "" if registration.kind == "schema" else registration.schema_version,
             keys.registration(domain, 0)[:-1],
-            new_schema,
+            registration.schema,
             "" if source is None else field_of(source.bucket, source.key),
             "" if source is None else source.identity,
             registration.configuration,
+            "" if behind is None else behind,
         ],
     )
     if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
@@ -176,6 +78,20 @@ def load(store: Store, domain: str, import_seq: int) -> Registration | None:
     return None if document is None else Registration.from_json(domain, import_seq, text(document))
 
 
+def load_needed(store: Store, domain: str, import_seq: int) -> Registration:
+    """Raises TransientError where it is not there: Redis lost it, or the number was never given."""
+    found = load(store, domain, import_seq)
+    if found is None:
+        raise TransientError(f"Import {import_seq} of domain {domain} is numbered but not there.", code="NO_REGISTRATION")
+    return found
+
+
+def last_number(store: Store, domain: str) -> int:
+    """Of the imports registered so far; 0 for none."""
+    with translated("reading the domain's sequence"):
+        return int(store.client.get(keys.sequence(domain)) or 0)
+
+
 def domain_floor(store: Store, domain: str) -> int:
     """The last import of the domain that is over; the next one has its turn."""
     with translated("reading the domain's floor"):
@@ -194,49 +110,15 @@ def take_lease(store: Store, domain: str, import_seq: int, owner: str) -> bool:
     return True
 
 
+def is_leased(store: Store, domain: str, import_seq: int) -> bool:
+    """Whether anybody drives this import now."""
+    with translated("reading an import's lease"):
+        return bool(store.client.exists(keys.lease(domain, import_seq)))
+
+
 def drop_lease(store: Store, domain: str, import_seq: int) -> None:
     with translated("dropping an import's lease"):
         store.client.delete(keys.lease(domain, import_seq))
-
-
-def fresh_owner() -> str:
-    return secrets.token_hex(8)
-
-
-def progress(store: Store, domain: str, partitions: int, import_seq: int) -> Progress:
-    """What has been counted. Not durable by itself: call `barrier` afterwards before believing it."""
-    outcomes, fences = Outcomes(), []
-    for partition in range(partitions):
-        tally_key = keys.tally(domain, partition, import_seq)
-        with store.on_node_of(tally_key, "reading counts") as node:
-            pipe = node.pipeline(transaction=True)
-            pipe.hgetall(tally_key)
-            pipe.hget(keys.fence(domain, partition), f"import:{import_seq}")
-            counts, fence = pipe.execute()
-        outcomes += Outcomes(**{text(name): int(value) for name, value in counts.items()})
-        fences.append(-1 if fence is None else int(fence))
-    return Progress(outcomes, tuple(fences))
-
-
-def raise_floors(store: Store, domain: str, partitions: int, import_seq: int, schema_version: str = "") -> None:
-    """Refuse this import's messages from here on, in every partition; durable before it returns."""
-    for partition in range(partitions):
-        store.run_script("raise_floor", [keys.meta(domain, partition)], [import_seq, schema_version])
-    barrier(store, partition_marks(domain, range(partitions)))
-
-
-def drop_import(store: Store, domain: str, partitions: int, import_seq: int) -> None:
-    for partition in range(partitions):
-        store.run_script(
-            "drop_import",
-            [
-                keys.meta(domain, partition),
-                keys.fence(domain, partition),
-                keys.tally(domain, partition, import_seq),
-                keys.rejects(domain, partition, import_seq),
-            ],
-            [import_seq],
-        )
 
 
 def domain_marks(domain: str) -> list[str]:
@@ -247,9 +129,12 @@ def domain_marks(domain: str) -> list[str]:
 def put_result(store: Store, domain: str, import_seq: int, result: dict[str, Any]) -> dict[str, Any]:
     """Record what became of an import, for the runs of others and for audit: the first word counts. Gives the result that is on record now.
 
-    `result["state"]`: COMPLETE, FAILED, or FAILING, which a FAILED alone replaces.
+    `result["state"]`: COMPLETE, FAILED, or FAILING, which a FAILED alone replaces. Durable before it returns. Raises TransientError: repeat it.
     """
-    found = store.run_script("put_result", [keys.result(domain, import_seq)], [json.dumps(result, sort_keys=True), result["state"]])
+    key = keys.result(domain, import_seq)
+    found = store.run_script("put_result", [key], [json.dumps(result, sort_keys=True), result["state"]])
+    if read_durable(store, keys.mark(domain), lambda node: node.get(key)) != found:
+        raise write_lost(f"import {import_seq} of domain {domain}")
     return dict(json.loads(text(found)))
 
 
@@ -259,16 +144,21 @@ def read_result(store: Store, domain: str, import_seq: int) -> dict[str, Any] | 
     return None if found is None else dict(json.loads(text(found)))
 
 
-def end(store: Store, registration: Registration, identity: str) -> None:
-    """Give the turn to the next import: the last step, when results are recorded and what the partitions kept is dropped. Repeatable."""
-    domain, import_seq = registration.domain, registration.import_seq
-    store.run_script("end", [keys.open_imports(domain), keys.floor(domain), keys.lease(domain, import_seq)], [identity, import_seq])
-    barrier(store, domain_marks(domain))
-
-
-def read_rejects(store: Store, domain: str, partition: int, import_seq: int) -> list[bytes]:
-    """The reject payloads of one partition, in commit order."""
-    key = keys.rejects(domain, partition, import_seq)
-    with store.on_node_of(key, "reading rejects") as node:
-        found: Any = node.lrange(key, 0, -1)
-    return list(found)
+def end(store: Store, registration: Registration, identity: str, entry: LedgerEntry | None = None) -> None:
+    """Note the import's file, if it has one, and give the turn to the next import: the last step, when the result is recorded and what the
+    partitions kept is dropped. Durable before it returns; whoever repeats it changes nothing. Raises TransientError."""
+    domain, import_seq, source = registration.domain, registration.import_seq, registration.source
+    noted = ["", ""] if entry is None or source is None else [field_of(source.bucket, source.key), entry.as_json()]
+    store.run_script(
+        "end",
+        [
+            keys.open_imports(domain),
+            keys.floor(domain),
+            keys.lease(domain, import_seq),
+            keys.ledger(domain, registration.connection, registration.goal),
+        ],
+        [identity, import_seq, *noted],
+    )
+    floor = read_durable(store, keys.mark(domain), lambda node: node.get(keys.floor(domain)))
+    if int(floor or 0) < import_seq:
+        raise write_lost(f"import {import_seq} of domain {domain}")

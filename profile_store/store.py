@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -61,6 +62,12 @@ def translated(doing: str) -> Iterator[None]:
 
 def _ours(error: Exception, doing: str) -> HeadraceError:
     said = str(error)
+    if _is_distrust(error):
+        return TerminalError(
+            f"The certificate of Redis is not trusted while {doing}.",
+            code="REDIS_DENIED",
+            hint="Check HEADRACE_REDIS_CA_FILE, and the host's name.",
+        )
     if isinstance(error, _DENIALS) or (isinstance(error, RedisClusterException) and isinstance(error.__cause__, _DENIALS)):
         return TerminalError(
             f"Redis refused the credentials while {doing}.", code="REDIS_DENIED", hint="Check HEADRACE_REDIS_URL and the ACL of its user."
@@ -74,10 +81,22 @@ def _ours(error: Exception, doing: str) -> HeadraceError:
     return HeadraceError(f"Redis refused while {doing}: {_QUOTED.sub('…', said)[:120]}.", code="REDIS_REFUSED")
 
 
+def _is_distrust(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @cache
 def _script(name: str) -> tuple[str, str]:
     source = (files("profile_store") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
     return source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+
+READ_BYTES = 1 << 20
+"""Of an answer at a time. redis-py's 64 KB would give the interpreter lock away thirty times for the records of one chunk."""
 
 
 class Store:
@@ -93,8 +112,11 @@ class Store:
             "socket_timeout": settings.timeout_seconds,
             "socket_connect_timeout": settings.timeout_seconds,
             "retry": Retry(NoBackoff(), 0),
+            "socket_read_size": READ_BYTES,
         }
         url = settings.url.get_secret_value()
+        if settings.ca_file:
+            options["ssl_ca_certs"] = settings.ca_file
         self._client: Any
         try:
             with translated("connecting"):

@@ -15,12 +15,46 @@ def rows_topic(settings: KafkaSettings, domain: str) -> str:
     return f"{settings.topic_prefix}.rows.{domain.replace('~', '.')}"
 
 
+def neighbours_topic(settings: KafkaSettings, domain: str) -> str:
+    """In which the partitions of a domain tell each other. It keeps nothing that is not in Redis too."""
+    return f"{settings.topic_prefix}.neighbours.{domain.replace('~', '.')}"
+
+
+def imports_topic(settings: KafkaSettings, domain: str) -> str:
+    """The registration of every import that was begun, by its number: what `headrace recover` reads."""
+    return f"{settings.topic_prefix}.imports.{domain.replace('~', '.')}"
+
+
+def domain_of_imports_topic(settings: KafkaSettings, topic: str) -> str | None:
+    prefix = f"{settings.topic_prefix}.imports."
+    return topic.removeprefix(prefix).replace(".", "~") if topic.startswith(prefix) else None
+
+
+def dead_letters_topic(settings: KafkaSettings, domain: str) -> str:
+    """What workers gave up, with the reason in the headers; one partition."""
+    return f"{settings.topic_prefix}.dead.{domain.replace('~', '.')}"
+
+
 def merge_group(settings: KafkaSettings, domain: str) -> str:
     return f"{settings.topic_prefix}.merge.{domain.replace('~', '.')}"
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    return {"bootstrap.servers": settings.bootstrap_servers, "socket.keepalive.enable": True, "log_level": 3}
+    return {"bootstrap.servers": settings.bootstrap_servers, "socket.keepalive.enable": True, "log_level": 3, **_security(settings)}
+
+
+def _security(settings: KafkaSettings) -> dict[str, str]:
+    found: dict[str, str] = {"security.protocol": settings.security_protocol}
+    if settings.uses_sasl:
+        found["sasl.mechanism"] = settings.sasl_mechanism
+        found["sasl.username"] = settings.sasl_username
+        found["sasl.password"] = settings.sasl_password.get_secret_value()
+    if settings.uses_tls:
+        found["ssl.ca.location"] = settings.ca_file
+        found["ssl.certificate.location"] = settings.certificate_file
+        found["ssl.key.location"] = settings.key_file
+        found["ssl.key.password"] = settings.key_password.get_secret_value()
+    return {name: value for name, value in found.items() if value}
 
 
 def producer_config(settings: KafkaSettings) -> dict[str, Any]:
@@ -34,6 +68,11 @@ def producer_config(settings: KafkaSettings) -> dict[str, Any]:
         "queue.buffering.max.kbytes": 32_768,
         "delivery.timeout.ms": 120_000,
     }
+
+
+def dead_letter_config(settings: KafkaSettings) -> dict[str, Any]:
+    """Room for headers about a message that is as large as can be."""
+    return {**producer_config(settings), "linger.ms": 0, "message.max.bytes": MESSAGE_BYTES + 40_000, "delivery.timeout.ms": 10_000}
 
 
 def consumer_config(settings: KafkaSettings, domain: str) -> dict[str, Any]:
@@ -50,5 +89,18 @@ def consumer_config(settings: KafkaSettings, domain: str) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 5_000,
         "allow.auto.create.topics": False,
         "queued.max.messages.kbytes": 16_384,
-        "fetch.wait.max.ms": 100,
+    }
+
+
+def neighbour_config(settings: KafkaSettings, domain: str) -> dict[str, Any]:
+    """Reads what it is given, from the end, and commits nothing."""
+    return {
+        **client_config(settings),
+        "group.id": f"{merge_group(settings, domain)}.neighbours",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "latest",
+        "topic.metadata.refresh.interval.ms": 5_000,
+        "allow.auto.create.topics": False,
+        "queued.max.messages.kbytes": 16_384,
     }

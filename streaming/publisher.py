@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from headrace.errors import TransientError
+from headrace.failpoints import step
 from headrace.settings import KafkaSettings
 from streaming.kafka import producer_config, rows_topic
+from streaming.topic_watch import TopicWatch
 
 _FLUSH_SECONDS = 120.0
+_LOOK_SECONDS = 1.0
 
 
 class Publisher:
@@ -18,6 +22,7 @@ class Publisher:
 
     def __init__(self, settings: KafkaSettings, domain: str) -> None:
         self._topic = rows_topic(settings, domain)
+        self._watch = TopicWatch(settings, self._topic)
         self._producer = Producer(producer_config(settings))
         self._failed: KafkaError | None = None
         self.sent = 0
@@ -28,7 +33,8 @@ class Publisher:
         while True:
             self._check()
             try:
-                self._producer.produce(self._topic, value, partition=partition, on_delivery=self._delivered)
+                with step("publish"):
+                    self._producer.produce(self._topic, value, partition=partition, on_delivery=self._delivered)
             except BufferError:
                 self._producer.poll(0.5)
                 continue
@@ -39,7 +45,10 @@ class Publisher:
         self._producer.poll(0)
 
     def flush(self) -> None:
-        remaining = self._producer.flush(_FLUSH_SECONDS)
+        until = time.monotonic() + _FLUSH_SECONDS
+        with step("published"):
+            while (remaining := self._producer.flush(_LOOK_SECONDS)) and time.monotonic() < until:
+                self._check()
         self._check()
         if remaining or self.confirmed != self.sent:
             raise TransientError(
@@ -54,6 +63,8 @@ class Publisher:
     def _check(self) -> None:
         if self._failed is not None:
             raise _unavailable(self._failed)
+        if self._watch.made_again():
+            raise TransientError(f"Topic {self._topic} was deleted and made again meanwhile.", code="TOPIC_MADE_AGAIN")
 
     def _delivered(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:

@@ -16,6 +16,7 @@ from headrace.connections import S3Location
 from headrace.errors import TerminalError
 from headrace.settings import S3Settings
 from object_store.access import S3Access
+from tasks.prefect_answers import answering
 
 
 class CredentialsError(TerminalError):
@@ -36,7 +37,7 @@ class _Key:
 def s3_access(s3: S3Location, settings: S3Settings) -> S3Access:
     """The key is the block's where one is named, else the settings'. Endpoint and region: the connection's, else the block's, else theirs.
 
-    Raises CredentialsError where the named block is missing or unreadable.
+    Raises CredentialsError where the named block is missing or unreadable; PREFECT_DENIED, PREFECT_UNAVAILABLE.
     """
     key = _of_settings(settings) if s3.credentials is None else _of_block(s3.credentials)
     return S3Access(
@@ -54,16 +55,21 @@ def _of_settings(settings: S3Settings) -> _Key:
 
 def _of_block(name: str) -> _Key:
     try:
-        if _exists("aws-credentials", name):
-            return _of_aws(AwsCredentials.load(name, _sync=True))
-        if _exists("minio-credentials", name):
-            return _of_minio(MinIOCredentials.load(name, _sync=True))
+        return _loaded(name)
     except ValidationError:
         # Its text quotes the values, so it is not passed on.
         raise CredentialsError(
             f"the Prefect block {name!r} does not hold what its type requires.",
             hint="Open it under Blocks in the Prefect UI and save it again.",
         ) from None
+
+
+def _loaded(name: str) -> _Key:
+    with answering():
+        if _exists("aws-credentials", name):
+            return _of_aws(AwsCredentials.load(name, _sync=True))
+        if _exists("minio-credentials", name):
+            return _of_minio(MinIOCredentials.load(name, _sync=True))
     raise CredentialsError(
         f"there is no Prefect block {name!r} of type AWS Credentials or MinIO Credentials.",
         hint="Create it under Blocks in the Prefect UI, or leave `s3.credentials` out of the connection to use HEADRACE_S3_*.",

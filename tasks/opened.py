@@ -10,15 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
-from headrace.connections import Connection
+from headrace.connections import Connection, S3Location
 from headrace.errors import TerminalError
-from headrace.goals import ImportProfilesGoal
+from headrace.goal_choice import chosen_goals
 from headrace.settings import S3Settings, Settings
 from object_store.store import ObjectStore
 from profile_store import registry, sequence
-from profile_store.sequence import Registration
+from profile_store.registration import Registration
 from profile_store.store import Store
 from streaming.importing.context import ImportContext, Report, silent
+from streaming.importing.plan import AnyImportGoal
 from tasks.credentials import s3_access
 
 
@@ -36,7 +37,7 @@ def opened(report: Report = silent) -> Iterator[ImportContext]:
     settings = Settings()
     store = Store(settings.redis)
     try:
-        yield ImportContext(store, settings.kafka, _objects_of(store, settings.s3), report)
+        yield ImportContext(store, settings.kafka, _objects_of(store, settings.s3), report, settings.api.master_key)
     finally:
         store.close()
 
@@ -44,7 +45,9 @@ def opened(report: Report = silent) -> Iterator[ImportContext]:
 def _objects_of(store: Store, settings: S3Settings) -> Callable[[str], ObjectStore]:
     @cache
     def objects_of(connection: str) -> ObjectStore:
-        return ObjectStore(s3_access(registry.get_connection(store, connection).s3, settings))
+        # Of uploads, which no connection asked for, there is no other place than the settings'.
+        location = registry.get_connection(store, connection).s3 if connection else S3Location()
+        return ObjectStore(s3_access(location, settings))
 
     return objects_of
 
@@ -60,15 +63,7 @@ def registration_of(context: ImportContext, number: ImportNumber) -> Registratio
     return found
 
 
-def import_goal(connection: Connection, goal_id: str) -> ImportProfilesGoal:
-    """Raises TerminalError where the connection has no such goal, or it is of another kind."""
-    goal = connection.goal(goal_id)
-    if isinstance(goal, ImportProfilesGoal):
-        return goal
-    there = ", ".join(one.id for one in connection.goals if isinstance(one, ImportProfilesGoal)) or "none"
-    what = f"no goal {goal_id}" if goal is None else f"a goal {goal_id} of kind {goal.kind}, which imports no profiles"
-    raise TerminalError(
-        f"Connection {connection.name} has {what}; its goals that do: {there}.",
-        code="NO_SUCH_GOAL",
-        hint="Choose one of them, or none for all.",
-    )
+def import_goal(connection: Connection, goal_id: str) -> AnyImportGoal:
+    """Raises TerminalError where the connection has no such goal, or it imports nothing."""
+    [goal] = chosen_goals(connection, goal_id)
+    return goal

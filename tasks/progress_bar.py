@@ -16,7 +16,13 @@ from streaming.importing.context import Progress, Report
 SECONDS_BETWEEN_UPDATES = 1.0
 BAR_CELLS = 10
 
-PHASES: dict[str, tuple[float, float]] = {"waiting": (0.0, 0.0), "publishing": (0.0, 0.6), "merging": (0.6, 0.95), "rejects": (0.95, 1.0)}
+PHASES: dict[str, tuple[float, float]] = {
+    "waiting": (0.0, 0.0),
+    "publishing": (0.0, 0.6),
+    "merging": (0.6, 0.95),
+    "rejects": (0.95, 1.0),
+    "exporting": (0.0, 1.0),
+}
 """Where each phase begins and ends in a file's part of the bar. The workers merge while the flow publishes, so the rest goes fast."""
 
 COMPRESSED = (".gz", ".zst")
@@ -83,12 +89,12 @@ class ProgressBar:
         return report
 
 
-def parts_of(files: Sequence[tuple[str, int]]) -> list[FilePart]:
-    """Of files (name, size in bytes) in the order they are imported: as wide as they are long."""
+def parts_of(files: Sequence[tuple[str, int]], percent: float = 100.0) -> list[FilePart]:
+    """Of files (name, size in bytes) in the order they are imported: as wide as they are long, `percent` in all."""
     lengths = [1 + size * (PACKED if name.lower().endswith(COMPRESSED) else 1) for name, size in files]
     whole, parts, start = sum(lengths), [], 0.0
     for number, ((name, _), length) in enumerate(zip(files, lengths, strict=True), start=1):
-        width = 100 * length / whole
+        width = percent * length / whole
         parts.append(FilePart(name, f" ({number} of {len(files)})" if len(files) > 1 else "", start, width, length))
         start += width
     return parts
@@ -107,6 +113,8 @@ def in_words(progress: Progress) -> str:
             return progress.detail or "reading"
         case "merging":
             return f"{progress.done:,} of {progress.total:,} rows"
+        case "exporting":
+            return progress.detail or f"{progress.done:,} of {progress.total:,} profiles"
         case "rejects":
             return f"{progress.done:,} of {progress.total:,} rejects written"
         case _:

@@ -14,7 +14,7 @@ from tasks.run_report import ImportedFile, RunReport, headline, left_table, summ
 def publish_summary(report: RunReport) -> None:
     """For a run that found nothing to do also a table of what the ledger says of each file."""
     create_markdown_artifact(summary_markdown(report), key=artifact_key(report.connection, "summary"), description=headline(report))
-    if report.succeeded and report.left and not report.imported:
+    if report.succeeded and report.left and not report.imported and not report.exports:
         create_table_artifact(left_table(report), key=artifact_key(report.connection, "nothing-to-do"), description=headline(report))
 
 

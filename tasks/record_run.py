@@ -27,9 +27,14 @@ def record_progress(run: RunIdentity, report: RunReport) -> None:
     _write(run, report, "RUNNING", "")
 
 
+def record_waiting(run: RunIdentity, why: str) -> None:
+    """A run that waits for another of its connection. Called by a task."""
+    _write(run, RunReport(run.connection), "WAITING", why)
+
+
 @step
 def record_end(run: RunIdentity, report: RunReport) -> None:
-    nothing = not (report.imported or report.failed)
+    nothing = not (report.imported or report.failed or report.exports)
     _write(run, report, "FAILED" if not report.succeeded else "NOTHING_TO_DO" if nothing else "COMPLETE", headline(report))
 
 
@@ -52,7 +57,7 @@ def _write(run: RunIdentity, report: RunReport, state: RunState, reason: str) ->
         goal=run.goal,
         state=state,
         started=run.started,
-        ended="" if state == "RUNNING" else runs.now(),
+        ended="" if state in runs.GOING_ON else runs.now(),
         reason=reason,
         files=files_of(report),
         skipped=left_of(report),

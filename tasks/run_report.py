@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.outcomes import Outcomes, Reason
 from profile_store.runs import RunFile
+from tasks.export_report import ExportReport, export_parts, exports_headline, file_of_export
+from tasks.markdown import as_code, as_table, as_text
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class RunReport:
 
     connection: str
     goals: list[GoalReport] = field(default_factory=list)
+    exports: list[ExportReport] = field(default_factory=list)
 
     @property
     def imported(self) -> list[ImportedFile]:
@@ -103,28 +106,35 @@ class RunReport:
 
     @property
     def succeeded(self) -> bool:
-        return not self.failed and not self.stopped
+        return not self.failed and not self.stopped and not any(one.failed for one in self.exports)
 
 
 def headline(report: RunReport) -> str:
     """One line: the state message of the run and the title of its summary."""
-    if not report.succeeded:
-        problems = [f"{file.file.location}: {file.why}" for file in report.failed]
-        problems += [f"goal {goal.goal}: {goal.stopped}" for goal in report.stopped]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        return f"{len(report.imported)} of {_files(len(report.imported) + len(report.failed))} imported. {problems[0]}{more}"
+    problems = [f"{file.file.location}: {file.why}" for file in report.failed]
+    problems += [f"goal {goal.goal}: {goal.stopped}" for goal in report.stopped]
+    problems += [f"goal {one.goal}: {one.failed}" for one in report.exports if one.failed]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    said = [_imports_headline(report) if report.goals or not report.exports else "", exports_headline(report.exports)]
+    return " ".join([*(one for one in said if one), *([f"{problems[0]}{more}"] if problems else [])])
+
+
+def _imports_headline(report: RunReport) -> str:
+    if report.failed or report.stopped:
+        return f"{len(report.imported)} of {_files(len(report.imported) + len(report.failed))} imported."
     if not report.imported:
-        return (
-            f"Nothing to do: {_files(len(report.left))} found, none new or changed." if report.left else "Nothing to do: no file matches."
-        )
+        nothing = "Nothing to import" if report.exports else "Nothing to do"
+        return f"{nothing}: {_files(len(report.left))} found, none new or changed." if report.left else f"{nothing}: no file matches."
     outcomes = total(file.outcomes for file in report.imported)
     return f"{_files(len(report.imported))} imported, {outcomes.rows:,} rows, {outcomes.rejected:,} of them rejected."
 
 
 def summary_markdown(report: RunReport) -> str:
-    parts = [f"## Connection {_code(report.connection)}", f"**{_text(headline(report))}**"]
+    parts = [f"## Connection {as_code(report.connection)}", f"**{as_text(headline(report))}**"]
     for goal in report.goals:
         parts += _goal_parts(goal)
+    for export in report.exports:
+        parts += export_parts(export)
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,21 +148,21 @@ def total(outcomes: Iterable[Outcomes]) -> Outcomes:
 
 
 def _goal_parts(goal: GoalReport) -> list[str]:
-    parts = [f"### Goal {_code(goal.goal)}", f"From {_code(goal.place)} into domain {_code(goal.domain)}."]
+    parts = [f"### Goal {as_code(goal.goal)}", f"From {as_code(goal.place)} into domain {as_code(goal.domain)}."]
     if goal.stopped:
-        parts.append(f"**Stopped.** {_text(goal.stopped)}")
+        parts.append(f"**Stopped.** {as_text(goal.stopped)}")
     if goal.imported:
         parts.append(_outcomes_table(goal))
     for file in goal.imported:
         if file.rejects:
             parts += _rejects_parts(goal, file)
     if goal.failed:
-        rows = [(_name(goal, file.file), f"{file.outcomes.rows:,}", _text(file.why)) for file in goal.failed]
-        parts += ["#### Failed", _table(("File", "Rows applied", "Why"), rows)]
+        rows = [(_name(goal, file.file), f"{file.outcomes.rows:,}", as_text(file.why)) for file in goal.failed]
+        parts += ["#### Failed", as_table(("File", "Rows applied", "Why"), rows)]
     if goal.left:
         parts += [
             "#### Left alone",
-            _table(("File", "The ledger says"), [(_name(goal, file.file), _text(file.why)) for file in goal.left]),
+            as_table(("File", "The ledger says"), [(_name(goal, file.file), as_text(file.why)) for file in goal.left]),
         ]
     return parts
 
@@ -162,7 +172,7 @@ def _outcomes_table(goal: GoalReport) -> str:
     if len(goal.imported) > 1:
         outcomes, seconds = total(file.outcomes for file in goal.imported), sum(file.seconds for file in goal.imported)
         rows.append(_outcomes_row("all", outcomes, outcomes.rows / seconds if seconds > 0 else 0.0))
-    return _table(("File", "Rows", "Created", "Updated", "Unchanged", "Skipped", "Rejected", "Rows/s"), rows)
+    return as_table(("File", "Rows", "Created", "Updated", "Unchanged", "Skipped", "Rejected", "Rows/s"), rows)
 
 
 def _outcomes_row(name: str, outcomes: Outcomes, rate: float) -> tuple[str, ...]:
@@ -179,48 +189,31 @@ def _rejects_parts(goal: GoalReport, file: ImportedFile) -> list[str]:
     ]
     if file.reasons:
         parts.append(_reasons_table(file.reasons))
-    return [*parts, f"All of them, with line, column and raw row: {_code(file.rejects)}"]
+    return [*parts, f"All of them, with line, column and raw row: {as_code(file.rejects)}"]
 
 
 def _reasons_table(reasons: Mapping[str, int]) -> str:
     ordered = sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))
-    return _table(("Count", "Code", "Meaning"), [(f"{count:,}", _code(code), _text(_meaning(code))) for code, count in ordered])
+    return as_table(("Count", "Code", "Meaning"), [(f"{count:,}", as_code(code), as_text(_meaning(code))) for code, count in ordered])
 
 
 def _name(goal: GoalReport, file: FileName) -> str:
-    return _code(file.location.removeprefix(goal.place))
+    return as_code(file.location.removeprefix(goal.place))
 
 
 def _meaning(code: str) -> str:
     return Reason(code).message if code in Reason.__members__ else ""
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of numbers stand to the right."""
-    right = [bool(rows) and all(row[column].replace(",", "").isdigit() for row in rows) for column in range(len(header))]
-    rule = ["--:" if is_right else ":--" for is_right in right]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
-
-
 def _files(count: int) -> str:
     return f"{count:,} file" if count == 1 else f"{count:,} files"
 
 
-def _code(text: str | None) -> str:
-    """Object keys may hold anything: nothing of it may end the cell or the code."""
-    plain = (text or "").replace("`", "'").replace("|", "¦")
-    return f"`{''.join(character if character.isprintable() else '?' for character in plain)}`"
-
-
-def _text(text: str) -> str:
-    """On one line, and nothing in it is markup."""
-    line = " ".join(text.split())
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in line)
-
-
 def files_of(report: RunReport) -> list[RunFile]:
     """The run's files as its history keeps them."""
-    return [*map(_imported, report.imported), *map(_failed, report.failed)]
+    imported = [_imported(goal, file) for goal in report.goals for file in goal.imported]
+    failed = [_failed(goal, file) for goal in report.goals for file in goal.failed]
+    return [*imported, *failed, *map(file_of_export, report.exports)]
 
 
 def left_of(report: RunReport) -> list[tuple[str, str]]:
@@ -228,7 +221,7 @@ def left_of(report: RunReport) -> list[tuple[str, str]]:
     return [(file.file.location, file.why) for file in report.left]
 
 
-def _imported(file: ImportedFile) -> RunFile:
+def _imported(goal: GoalReport, file: ImportedFile) -> RunFile:
     return RunFile(
         bucket=file.file.bucket,
         key=file.file.key,
@@ -238,10 +231,12 @@ def _imported(file: ImportedFile) -> RunFile:
         outcomes=file.outcomes.as_dict(),
         seconds=round(file.seconds, 3),
         rejects_key=file.rejects_key,
+        goal=goal.goal,
+        domain=goal.domain,
     )
 
 
-def _failed(file: FailedFile) -> RunFile:
+def _failed(goal: GoalReport, file: FailedFile) -> RunFile:
     return RunFile(
         bucket=file.file.bucket,
         key=file.file.key,
@@ -250,4 +245,6 @@ def _failed(file: FailedFile) -> RunFile:
         rows=file.outcomes.rows,
         outcomes=file.outcomes.as_dict(),
         reason=file.why,
+        goal=goal.goal,
+        domain=goal.domain,
     )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import uuid
 
+import hypothesis
 import pytest
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("headrace", deadline=None)
+hypothesis.settings.load_profile("headrace")
 
 pytest_plugins = [
     "tests.servers.report",

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from headrace.import_plan import ImportPlan, PlannedFormat, PlannedLink, PlannedMapping
 
-COLUMNS = ("id", "name", "first", "points", "tags", "day", "seen", "mail", "ok", "scores")
-WIDTH = 11
+COLUMNS = ("id", "name", "first", "points", "tags", "day", "seen", "mail", "ok", "scores", "consents")
+WIDTH = 12
 NUMBER_CELLS = st.one_of(
     st.sampled_from(["0.1", "1", "-3.25", "x", "", "99999999999999999999999999", "-99999999999999999999999999", "0.000000000001", "1.5"]),
     st.integers(-50, 50).map(str),
@@ -25,7 +25,14 @@ CELLS = {
     "mail": st.sampled_from(["A@example.com", "b@example.com", "nobody", ""]),
     "ok": st.sampled_from(["true", "No", "1", "maybe", ""]),
     "scores": st.lists(st.sampled_from(["1", "2.50", "2.5", "x", "-1"]), max_size=3).map("|".join),
+    "consents": st.one_of(
+        st.sampled_from(["newsletter", "ads", "", "sms", " newsletter |sms"]),
+        st.lists(st.sampled_from(["newsletter", "ads", "sms", "Newsletter", ""]), max_size=3).map("|".join),
+    ),
 }
+OBJECTIVES = ("newsletter", "ads")
+OF_A_CONNECTION = st.sampled_from([(), (), ("newsletter",), OBJECTIVES])
+"""What connections are linked to: everyone is imported, or who consented to one of these."""
 FORMAT = PlannedFormat(multi_value="|", time_zone="Europe/Amsterdam")
 
 
@@ -75,7 +82,10 @@ def plans(draw: st.DrawFn, domain: str = "test", partitions: int = 4, key: str =
         mapped(9, "scores", "number", draw(listed), multiple=True),
         PlannedMapping(column="day", property="last_day", property_id=10, type="date", rule="set_if_empty"),
     ]
-    kept = [mappings[0], *draw(st.lists(st.sampled_from(mappings[1:]), min_size=1, unique_by=lambda one: one.property_id))]
+    objectives = draw(OF_A_CONNECTION)
+    chosen = draw(st.lists(st.sampled_from(mappings[1:]), min_size=1, unique_by=lambda one: one.property_id))
+    if draw(st.sampled_from([True, bool(objectives), False])):
+        chosen.insert(draw(st.integers(0, len(chosen))), mapped(11, "consents", "text", draw(listed), multiple=True))
     return ImportPlan(
         domain=domain,
         partitions=partitions,
@@ -83,10 +93,12 @@ def plans(draw: st.DrawFn, domain: str = "test", partitions: int = 4, key: str =
         schema_version=1,
         width=WIDTH,
         file_format=FORMAT,
-        link=PlannedLink(column="id", property="customer_id"),
-        mappings=tuple(kept),
+        links=(PlannedLink(column="id", property="customer_id"),),
+        mappings=(mappings[0], *chosen),
         allow_creation=draw(st.sampled_from([True, True, False])),
         on_bad_cell=draw(st.sampled_from(["reject_cell", "reject_row"])),
+        objectives=objectives,
+        consents_id=11 if objectives else None,
     )
 
 
@@ -96,3 +108,12 @@ def csv_bytes(rows: list[dict[str, str]], columns: tuple[str, ...] = COLUMNS) ->
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode()
+
+
+def line_numbers(rows: list[dict[str, str]]) -> list[int]:
+    """The line that each row begins at, in a file that `csv_bytes` wrote."""
+    lines, line = [], 2
+    for row in rows:
+        lines.append(line)
+        line += 1 + sum(cell.count("\n") for cell in row.values())
+    return lines

@@ -1,7 +1,7 @@
-"""`python -m tests.parts [PYTEST OPTIONS]`: the whole suite in three processes at once; with options, in one.
+"""`python -m tests.parts [PYTEST OPTIONS]`: strict types and the whole suite in parts, five at once; with options, tests alone, in one process.
 
-Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle. Each part has servers of its own.
-What each printed follows when all are done, its summary of servers included.
+Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle; more than five would wait for each
+other. Each part is a process with servers of its own. What each printed follows when all are done, its summary of servers included, what failed last.
 """
 
 from __future__ import annotations
@@ -10,52 +10,92 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("test_cli*.py", "test_demo.py", "test_prefect*.py", "test_ui.py")
-"""Of tests/integration: what a person meets."""
+AT_ONCE = 5
+PYTEST = [sys.executable, "-m", "pytest", "--durations=10"]
+GROUPS = {
+    "workers": ("contract/test_worker_*.py", "contract/test_recover*.py"),
+    "faults": ("faults",),
+    "what a person meets": ("integration/test_demo.py", "integration/test_howtos.py"),
+    "the API": ("integration/test_api*.py", "integration/test_upload*.py", "integration/test_expiry.py", "integration/test_guide.py"),
+    "rules": ("fundamentals", "unit", "protocol"),
+    "flows that a worker starts": (
+        "integration/test_ui.py",
+        "integration/test_prefect_schedule.py",
+        "integration/test_prefect_worker.py",
+        "integration/test_safe_connections.py",
+    ),
+    "flows": ("integration/test_prefect*.py", "integration/test_secrets.py"),
+    "commands": ("integration/test_cli*.py",),
+    "stores": ("contract/test_*.py",),
+    "exports and erasure": (
+        "integration/test_exports.py",
+        "integration/test_killed_exports.py",
+        "integration/test_segments.py",
+        "integration/test_eras*.py",
+        "integration/test_replay.py",
+    ),
+    "odd inputs": (
+        "integration/test_bad_*.py",
+        "integration/test_big_input.py",
+        "integration/test_memory.py",
+        "integration/test_statements*.py",
+    ),
+    "imports": ("integration/test_*.py",),
+}
+"""Part → which of tests/, in the order in which parts start: what takes long, or waits much, first. A file belongs to the first part that has it.
+
+What shares a part shares its servers, and those take long to start."""
+
+
+def commands() -> dict[str, list[str]]:
+    """Part → its command, those that take longest first."""
+    tests = {name: [*PYTEST, "-o", f"cache_dir=.pytest_cache/{name.replace(' ', '-')}", *paths] for name, paths in parts().items()}
+    return {**tests, "types": [sys.executable, "-m", "mypy", "--strict"]}
 
 
 def parts() -> dict[str, list[str]]:
-    """Part → what it runs. Every test file is in exactly one."""
-    integration = ROOT / "tests" / "integration"
-    met = sorted({path for pattern in COMMANDS for path in integration.glob(pattern)})
-    rest = sorted(set(integration.glob("test_*.py")) - set(met))
-    return {
-        "rules, stores and workers": ["tests/fundamentals", "tests/unit", "tests/protocol", "tests/contract"],
-        "imports and faults": [*(str(path.relative_to(ROOT)) for path in rest), "tests/faults"],
-        "what a person meets": [str(path.relative_to(ROOT)) for path in met],
-    }
+    """Part → the tests it runs. Every test file is in exactly one."""
+    groups: dict[str, list[str]] = {}
+    taken: set[Path] = set()
+    for name, patterns in GROUPS.items():
+        found = {path for pattern in patterns for path in (ROOT / "tests").glob(pattern)} - taken
+        taken |= found
+        groups[name] = sorted(str(path.relative_to(ROOT)) for path in found)
+    return groups
 
 
 def main(options: list[str]) -> int:
-    pytest = [sys.executable, "-m", "pytest", "--durations=10"]
     if options:
-        return subprocess.run([*pytest, *options], cwd=ROOT, check=False).returncode
-    started, codes = time.monotonic(), dict[str, int]()
-    with tempfile.TemporaryDirectory(prefix="headrace-suite-") as directory, ExitStack() as stack:
-        running: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
-        for number, (name, paths) in enumerate(parts().items()):
-            log = Path(directory) / f"{number}.log"
-            command = [*pytest, "-o", f"cache_dir=.pytest_cache/{number}", *paths]
-            running[name] = (
-                stack.enter_context(
-                    subprocess.Popen(command, cwd=ROOT, stdout=stack.enter_context(log.open("wb")), stderr=subprocess.STDOUT)
-                ),
-                log,
-            )
-            sys.stdout.write(f"running: {name}\n")
-        sys.stdout.flush()
-        for name, (process, _) in running.items():
-            codes[name] = process.wait()
-            sys.stdout.write(f"{time.monotonic() - started:5.0f} s: {name}: {'passed' if codes[name] == 0 else 'FAILED'}\n")
-            sys.stdout.flush()
-        for name, (_, log) in running.items():
-            sys.stdout.write(f"\n──── {name} ────\n{log.read_text(encoding='utf-8', errors='replace')}")
-    sys.stdout.write(f"\nThe suite took {time.monotonic() - started:.0f} s.\n")
+        return subprocess.run([*PYTEST, *options], cwd=ROOT, check=False).returncode
+    started, codes, found = time.monotonic(), dict[str, int](), commands()
+    with tempfile.TemporaryDirectory(prefix="headrace-suite-") as directory, ThreadPoolExecutor(AT_ONCE) as pool:
+
+        def run(name: str) -> int:
+            _say(f"running: {name}")
+            with _log(directory, name).open("wb") as log:
+                return subprocess.run(found[name], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+
+        running = {pool.submit(run, name): name for name in found}
+        for one in as_completed(running):
+            codes[running[one]] = one.result()
+            _say(f"{time.monotonic() - started:5.0f} s: {running[one]}: {'passed' if one.result() == 0 else 'FAILED'}")
+        for name in sorted(found, key=lambda name: codes[name] != 0):
+            _say(f"\n──── {name} ────\n{_log(directory, name).read_text(encoding='utf-8', errors='replace')}")
+    _say(f"The suite took {time.monotonic() - started:.0f} s.")
     return max(codes.values())
+
+
+def _log(directory: str, name: str) -> Path:
+    return Path(directory) / f"{name.replace(' ', '-')}.log"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

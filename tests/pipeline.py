@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +16,17 @@ from typing import Any
 from pydantic import SecretStr
 
 from deployments.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server
+from headrace.address import unpacked_addresses
 from headrace.connections import Connection
 from headrace.domains import Domain
-from headrace.goals import ImportProfilesGoal
 from headrace.merge import Profile
+from headrace.segments import Segment
 from headrace.settings import KafkaSettings, RedisSettings, S3Settings, Settings, WorkerSettings
 from headrace.yaml_source import Configuration
 from object_store.access import S3Access, connect
 from object_store.store import ObjectStore
 from profile_store import keys, registry
-from profile_store.records import decode_record
+from profile_store.records import decode_record, pointed_at
 from profile_store.store import Store
 from streaming.importing.apply import apply_configuration, plan_configuration
 from streaming.importing.await_turn import finish
@@ -53,23 +54,32 @@ class Pipeline:
 
     @property
     def context(self) -> ImportContext:
-        return ImportContext(self.store, self.settings.kafka, lambda _: self.objects)
+        return ImportContext(self.store, self.settings.kafka, lambda _: self.objects, master_key=self.settings.api.master_key)
 
     def apply(self, domain: dict[str, Any], goal: dict[str, Any], connection: str = "crm", **more: Any) -> Connection:
         """Define a domain and a connection with one goal."""
+        return self.apply_goals(domain, [{"kind": "import_profiles", "name": "Customers", **goal}], connection, **more)
+
+    def apply_goals(self, domain: dict[str, Any], goals: list[dict[str, Any]], connection: str = "crm", **more: Any) -> Connection:
+        """Define a domain and a connection with several goals."""
         defined = Domain.model_validate({"version": 1, "kind": "domain", **domain})
         written = Connection.model_validate(
             {
                 "version": 1,
                 "kind": "connection",
                 "name": connection,
-                "goals": [{"kind": "import_profiles", "name": "Customers", **goal}],
+                "goals": goals,
                 **more,
             }
         )
         configuration = Configuration({defined.name: defined}, {connection: written})
         apply_configuration(self.context, plan_configuration(self.store, configuration), "")
         return written
+
+    def define_segments(self, domain: str, *segments: dict[str, Any]) -> None:
+        written = [Segment.model_validate({"version": 1, "kind": "segment", "domain": domain, **one}) for one in segments]
+        configuration = Configuration({}, {}, {(domain, one.name): one for one in written})
+        apply_configuration(self.context, plan_configuration(self.store, configuration), "")
 
     def make_bucket(self, name: str, *, versioned: bool = False) -> None:
         client = connect(self.access, 1)
@@ -85,7 +95,6 @@ class Pipeline:
         """What the flow does: every wanted file of every goal, in order."""
         context, run_id, results = context or self.context, uuid.uuid4().hex, []
         for goal in connection.import_goals:
-            assert isinstance(goal, ImportProfilesGoal)
             for scanned in scan_goal(context, connection, goal):
                 if not scanned.wanted:
                     continue
@@ -102,13 +111,46 @@ class Pipeline:
         for partition in range(stored.partitions):
             client = self.store.node_of(keys.meta(domain, partition))
             packed: Any = client.get(keys.ids(domain, partition)) or b""
-            identifiers = [packed[place : place + 16] for place in range(0, len(packed), 16)]
+            identifiers = unpacked_addresses(packed)
             for number, identifier in enumerate(identifiers):
+                if identifier == bytes(16):  # erased
+                    continue
                 blob: Any = client.get(keys.address_prefix(domain, partition) + identifier)
                 record = decode_record(blob, multiple)
                 assert record.number == number
                 found[identifier] = {names[identity]: value for identity, value in record.values.items()}
         return found
+
+    def holders(self, domain: str) -> dict[bytes, bytes]:
+        """Address → identifier of the profile that it is bound to, which is the address itself where the profile lives."""
+        found: dict[bytes, bytes] = {}
+        for partition in range(registry.get_domain(self.store, domain).partitions):
+            prefix = keys.address_prefix(domain, partition)
+            # A slot may have moved a moment ago: a command on a key is led to the new node and tells our client, a scan of the old one finds nothing.
+            assert self.store.client.exists(keys.meta(domain, partition))
+            client = self.store.node_of(keys.meta(domain, partition))
+            for key in client.scan_iter(match=prefix.replace(b"[", b"\\[") + b"?" * 16, count=10_000):
+                blob: Any = client.get(key)
+                address = bytes(key)[len(prefix) :]
+                if len(address) == 16 and isinstance(blob, bytes) and blob[:1] in (b"R", b"P"):
+                    found[address] = pointed_at(blob) or address
+        return found
+
+    def imported(self, domain: str, connection: str) -> tuple[set[bytes], int]:
+        """The profiles that a connection has imported, and how many of those it had imported are not there any more."""
+        found: set[bytes] = set()
+        gone = 0
+        for partition in range(registry.get_domain(self.store, domain).partitions):
+            client = self.store.node_of(keys.meta(domain, partition))
+            packed: Any = client.get(keys.ids(domain, partition)) or b""
+            bits: Any = client.get(keys.seen(domain, partition, connection)) or b""
+            for place, byte in enumerate(bits):
+                for number in (8 * place + bit for bit in range(8) if byte & 128 >> bit):
+                    identifier = packed[16 * number : 16 * number + 16]
+                    assert len(identifier) == 16, f"profile {number} of partition {partition} was never made"
+                    gone += identifier == bytes(16)
+                    found |= {identifier} - {bytes(16)}
+        return found, gone
 
     @contextmanager
     def workers(self, domain: str, count: int = 1) -> Iterator[list[DomainWorker]]:
@@ -123,7 +165,7 @@ class Pipeline:
             for worker in running:
                 worker.stop()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
             assert not any(thread.is_alive() for thread in threads)
 
     def environment(self) -> dict[str, str]:
@@ -140,6 +182,12 @@ class Pipeline:
             "HEADRACE_S3_SECRET_ACCESS_KEY": self.access.secret_access_key or "",
             "PYTHONPATH": str(ROOT),
         }
+
+    def set_environment(self, set_one: Callable[[str, str], None]) -> None:
+        """For code in this process that reads its settings; `set_one`: pytest's `monkeypatch.setenv`."""
+        for name, value in self.environment().items():
+            if name.startswith("HEADRACE_") and value:
+                set_one(name, value)
 
     @contextmanager
     def process(self, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:

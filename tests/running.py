@@ -19,6 +19,7 @@ from object_store.access import S3Access, connect
 from object_store.store import ObjectStore
 from streaming.importing.close import ImportResult
 from streaming.importing.context import ImportContext, Progress
+from streaming.importing.reject_lines import CODE, COLUMN, LINE
 from streaming.importing.scan import ScannedFile, scan_goal
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.servers.valkey import flush
@@ -112,13 +113,18 @@ class Work:
     def rejects(self, result: ImportResult) -> tuple[list[str], list[list[str]]]:
         """The header and the rows of the rejects file."""
         assert result.rejects_key is not None
-        text = self.read(result.rejects_key).decode()
-        header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.goal.get("format", {}).get("separator", ","))
+        header, *rows = self.lines(result.rejects_key, header=True)
         return header, rows
+
+    def lines(self, rejects_key: str, *, header: bool = False) -> list[list[str]]:
+        """Of a file of rejects."""
+        text = self.read(rejects_key).decode("utf-8-sig")
+        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=self.goal.get("format", {}).get("separator", ",")))
+        return found if header else found[1:]
 
     def reasons(self, result: ImportResult) -> list[tuple[str, str, str]]:
         """(line, column, code) of each reject."""
-        return [(row[0], row[2], row[3]) for row in self.rejects(result)[1]]
+        return [(row[LINE], row[COLUMN], row[CODE]) for row in self.rejects(result)[1]]
 
     def read(self, key: str) -> bytes:
         return connect(self.running.pipeline.access, 1).get_object(Bucket=self.bucket, Key=key)["Body"].read()

@@ -67,4 +67,4 @@ def as_csv(table: list[dict[str, str]]) -> bytes:
 
 def plan_in(real: Pipeline, connection: Connection) -> ImportPlan:
     goal = connection.import_goals[0]
-    return plan_of(goal, registry.get_domain(real.store, goal.domain))
+    return plan_of(goal, registry.get_domain(real.store, goal.domain), connection.objectives)

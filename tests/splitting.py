@@ -21,7 +21,7 @@ def plan_for(columns: tuple[str, ...] = ("id", "text"), partitions: int = 1, **f
             "schema_version": 1,
             "width": len(columns),
             "file_format": file_format,
-            "link": {"column": columns[0], "property": "customer_id"},
+            "links": [{"column": columns[0], "property": "customer_id"}],
             "mappings": [
                 {"column": column, "property": column, "property_id": place, "identifier": place == 0, "rule": "set_if_empty"}
                 for place, column in enumerate(columns)

@@ -27,7 +27,7 @@ def main() -> int:
     root.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=root))
     began = time.monotonic()
-    with stopped_by_signals(console.print):
+    with stopped_by_signals():
         code = _play(console, directory)
     if code == 1:
         console.print(Text(f"The logs of the servers are in {directory / 'logs'}", style="dim"), soft_wrap=True)

@@ -67,6 +67,11 @@ class Stage:
         with ObjectStore(self._access).open_write(bucket, key) as out:
             out.write(path.read_bytes())
 
+    def first_lines(self, bucket: str, key: str, most: int) -> list[str]:
+        objects = ObjectStore(self._access)
+        with objects.open(objects.head(bucket, key)) as stream:
+            return stream.readall().decode().splitlines()[:most]
+
     def show_lines(self, lines: Sequence[str]) -> None:
         for number, line in enumerate(lines, start=1):
             self.console.print(Text(f"  {number:>2}  {line}", style="dim"))

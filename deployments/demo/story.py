@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.table import Table
 from rich.text import Text
 
@@ -21,9 +23,12 @@ from deployments.demo.stage import Stage
 from headrace.address import address_of
 from headrace.errors import TerminalError
 from profile_store import registry
+from profile_store.membership import count_members
 from profile_store.profiles import each_profile, read_profile
+from profile_store.segment_registry import find_segment
 
 DOMAIN, CONNECTION, BUCKET = "shop", "cdnow", "cdnow"
+SEGMENT, EXPORTS, LINES_SHOWN = "loyal-1998", "cdnow-exports", 4
 THREE = ("00001", "00003", "14048")
 """One purchase; six of them; the customer who bought most often (217 times)."""
 
@@ -37,8 +42,10 @@ def play(stage: Stage) -> None:
     _first_import(stage)
     _held_to_the_file(stage)
     _three_profiles(stage)
+    _segment(stage)
     _nothing_to_do(stage)
     _mistakes(stage)
+    _segment_again(stage)
 
 
 def _servers(stage: Stage) -> None:
@@ -51,7 +58,7 @@ def _servers(stage: Stage) -> None:
 
 def _configuration(stage: Stage) -> None:
     stage.title("Say what there is: a domain of profiles, and a connection to S3")
-    stage.command("apply", "domains/shop.yaml", "connections/cdnow.yaml")
+    stage.command("apply", "domains/shop.yaml", "connections/cdnow.yaml", "segments/loyal-1998.yaml", "connections/cdnow-exports.yaml")
 
 
 def _first_import(stage: Stage) -> None:
@@ -117,6 +124,35 @@ def _three_profiles(stage: Stage) -> None:
 def _shortened(values: list[str]) -> str:
     shown = ", ".join(values[:QUANTITIES_SHOWN])
     return shown if len(values) <= QUANTITIES_SHOWN else f"{shown}, … {len(values)} in all"
+
+
+def _segment(stage: Stage) -> None:
+    stage.title("A segment: who spent 500 dollars or more, and bought in 1998. And its export")
+    stage.command("segment", "count", DOMAIN, SEGMENT)
+    members = _loyal(group_by_customer(PURCHASES).values())
+    _held_to_count(stage, members)
+    stage.tell("As many as the file itself says.")
+    stage.command("run", EXPORTS)
+    stage.show_lines(stage.first_lines(BUCKET, "exports/loyal-1998.csv", LINES_SHOWN))
+
+
+def _segment_again(stage: Stage) -> None:
+    stage.title("That file brought a member: customer 00020 had spent enough, and now bought in 1998")
+    stage.command("segment", "count", DOMAIN, SEGMENT)
+    _held_to_count(stage, _loyal(group_by_customer(PURCHASES).values()) + 1)
+    stage.tell("Nothing had to be computed anew: the commit that changes a profile changes who it belongs to.")
+
+
+def _loyal(customers: Iterable[Customer]) -> int:
+    return sum(one.amount >= 500 and one.last.startswith("1998") for one in customers)
+
+
+def _held_to_count(stage: Stage, expected: int) -> None:
+    with stage.store() as store:
+        domain, segment = registry.get_domain(store, DOMAIN), find_segment(store, DOMAIN, SEGMENT)
+        found = count_members(store, DOMAIN, domain.partitions, segment.id)
+    if found != expected:
+        raise TerminalError(f"{found:,} members instead of {expected:,}.", code="DEMO_FAILED", hint="This is a bug: please report it.")
 
 
 def _nothing_to_do(stage: Stage) -> None:

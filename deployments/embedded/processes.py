@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -222,19 +223,21 @@ def log_tail(path: Path, lines: int = 25) -> str:
 
 _given: set[int] = set()
 _giving = threading.Lock()
+_claims: deque[socket.socket] = deque()
+KEPT_CLAIMS = 200
+"""More than a process has servers that are still starting; one whose claim went has its port bound."""
 
 
 def free_port() -> int:
-    """A free loopback port, never the same twice in this process.
+    """A free loopback port, never the same twice in this process, and claimed against the others of this machine.
 
     From below the ephemeral range: a port that the kernel hands out for port 0 may, seconds later and before a slow server has bound it,
-    become the source port of somebody's outgoing connection. Random, so that two stacks starting at once hardly meet.
+    become the source port of somebody's outgoing connection.
     """
     with _giving:
         for _ in range(1000):
             port = random.randrange(15_000, 32_000)  # noqa: S311 - not a secret
-            if port not in _given and port_is_free(port):
-                _given.add(port)
+            if _take(port):
                 return port
     raise ServerNotStartedError(
         "no free port between 15000 and 32000 on 127.0.0.1 in 1000 tries.", hint="Stop servers that are not needed, then start again."
@@ -252,12 +255,37 @@ def port_is_free(port: int) -> bool:
 
 
 def port_or_free(preferred: int) -> int:
-    """The well-known port when nobody has it, else any free one."""
+    """The well-known port when nobody has it, or is about to, else any free one."""
     with _giving:
-        if preferred not in _given and port_is_free(preferred):
-            _given.add(preferred)
+        if _take(preferred):
             return preferred
     return free_port()
+
+
+def _take(port: int) -> bool:
+    if port in _given or not port_is_free(port) or not _claimed(port):
+        return False
+    _given.add(port)
+    return True
+
+
+def _claimed(port: int) -> bool:
+    """False when another process was given this port, and may not have bound it yet: a Prefect server takes 5 to 17 s until it does.
+
+    A name in Linux' abstract socket namespace: one for the whole machine (or container), and gone with the process. Elsewhere nobody claims.
+    """
+    if sys.platform != "linux":
+        return True
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0headrace port {port}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    if len(_claims) > KEPT_CLAIMS:
+        _claims.popleft().close()
+    return True
 
 
 SERVER_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "USER", "LD_LIBRARY_PATH")

@@ -23,6 +23,7 @@ from pathlib import Path
 from deployments.embedded.processes import LOOPBACK, ChildProcess, ProcessSpec, RunningServer, http_probe, server_environment
 
 START_SECONDS = 60.0
+IN_MEMORY = 16 << 20
 REGION = "us-east-1"
 ACCESS_KEY_ID = "headrace"
 SECRET_ACCESS_KEY = "headrace-embedded"  # noqa: S105 - moto verifies no signature: this guards nothing
@@ -44,14 +45,16 @@ def version() -> str:
     return package_version("moto")
 
 
-def start_s3(*, directory: Path, log_path: Path, port: int, held: tuple[int, ...] = ()) -> S3Server:
-    """Start and wait until it answers; ServerNotStartedError quotes its log."""
+def start_s3(*, directory: Path, log_path: Path, port: int, held: tuple[int, ...] = (), in_memory: int = IN_MEMORY) -> S3Server:
+    """Start and wait until it answers; ServerNotStartedError quotes its log. `in_memory`: bytes; larger objects lie in files of `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     process = ChildProcess.start(
         ProcessSpec(
             name=f"S3 (moto) on port {port}",
             command=(sys.executable, "-m", "deployments.embedded.s3_server", LOOPBACK, str(port)),
-            environment=server_environment(TMPDIR=str(directory), PYTHONPATH=str(PROJECT), PYTHONUNBUFFERED="1"),
+            environment=server_environment(
+                TMPDIR=str(directory), PYTHONPATH=str(PROJECT), PYTHONUNBUFFERED="1", MOTO_S3_DEFAULT_KEY_BUFFER_SIZE=str(in_memory)
+            ),
             directory=directory,
             log_path=log_path,
             stop_seconds=3.0,

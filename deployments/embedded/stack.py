@@ -9,20 +9,21 @@ directory has one stack at a time (a lock, held until the last of its processes 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import secrets
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from deployments.embedded import s3
+from deployments.embedded.api import ACCESS_KEY_ID, ApiServer, api_access, make_uploads_bucket, start_api
 from deployments.embedded.broker import BrokerServer, start_broker
+from deployments.embedded.directory import kept_secret, lock_directory
 from deployments.embedded.merge_worker import MergeWorker, start_merge_worker
 from deployments.embedded.prefect import PrefectServer, start_prefect_server, start_prefect_worker
 from deployments.embedded.processes import (
@@ -33,12 +34,10 @@ from deployments.embedded.processes import (
     port_is_free,
     program_environment,
     stop_children_below,
-    wait_until,
 )
 from deployments.embedded.valkey import Fsync, ValkeyOptions, ValkeyServer, start_valkey
 
 PROJECT = Path(__file__).resolve().parents[2]
-LOCK_SECONDS = 5.0
 BOOTSTRAP_SECONDS = 120
 
 Hook = Callable[[Mapping[str, str]], None]
@@ -56,15 +55,17 @@ class Ports:
     kafka: int | None = None
     s3: int | None = None
     prefect: int | None = None
+    api: int | None = None
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What to start and where. `extra` goes into every program's environment and wins over what the stack sets."""
+    """What to start and where. `apis`: 0, or 1 for the HTTP API too. `extra` goes into every program's environment and wins over what the stack sets."""
 
     directory: Path = Path(".headrace")
     ports: Ports = field(default_factory=Ports)
     merge_workers: int = 2
+    apis: int = 0
     fsync: Fsync = "always"
     bootstrap: Hook | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class EmbeddedStack:
         self.directory = options.directory.resolve()
         self.merge_workers: list[MergeWorker] = []
         self.prefect_worker: ChildProcess | None = None
+        self.api: ApiServer | None = None
         self._servers: Servers | None = None
         self._started: list[Stoppable] = []
         self._lock: int | None = None
@@ -128,13 +130,16 @@ class EmbeddedStack:
     def stop(self) -> None:
         """Workers first, so that none complains of a missing server. A second call does nothing."""
         self._stopping.set()
-        workers: list[Stoppable] = [*self.merge_workers, *([self.prefect_worker] if self.prefect_worker else [])]
-        stop_all(workers)
-        stop_all([one for one in self._started if one not in workers])
-        stop_children_below(self.directory)
+        workers: list[Stoppable] = [*self.merge_workers, *(one for one in (self.prefect_worker, self.api) if one is not None)]
+        # Whatever goes wrong with one: the others are stopped all the same.
+        with ExitStack() as rest:
+            rest.callback(stop_children_below, self.directory)
+            rest.callback(stop_all, [one for one in self._started if one not in workers])
+            rest.callback(stop_all, workers)
         self._started.clear()
         self.merge_workers = []
         self.prefect_worker = None
+        self.api = None
         self._servers = None
         if self._lock is not None:
             os.close(self._lock)
@@ -170,7 +175,8 @@ class EmbeddedStack:
             "HEADRACE_S3_REGION": s3.REGION,
             "HEADRACE_S3_ACCESS_KEY_ID": s3.ACCESS_KEY_ID,
             "HEADRACE_S3_SECRET_ACCESS_KEY": s3.SECRET_ACCESS_KEY,
-            "HEADRACE_ADDRESS_SECRET": address_secret(self.directory),
+            "HEADRACE_ADDRESS_SECRET": kept_secret(self.directory / "address-secret"),
+            **api_access(self.directory / "api").environment(),
             # A proxy that the user's environment names would be asked for 127.0.0.1 too.
             "NO_PROXY": no_proxy(),
             "no_proxy": no_proxy(),
@@ -186,6 +192,7 @@ class EmbeddedStack:
             "S3": f"{servers.s3.endpoint_url} (access key {s3.ACCESS_KEY_ID}, secret {s3.SECRET_ACCESS_KEY}; test credentials)",
             "Kafka": servers.broker.bootstrap_servers,
             "Valkey": servers.valkey.url,
+            **self._api_address(),
             "Merge workers": ", ".join(worker.health_url for worker in self.merge_workers) or "none",
             "Logs": str(self.logs),
         }
@@ -196,6 +203,7 @@ class EmbeddedStack:
         processes = [servers.valkey.process, servers.broker.process, servers.s3.process, servers.prefect.process]
         processes += [worker.process for worker in self.merge_workers]
         processes += [self.prefect_worker] if self.prefect_worker else []
+        processes += [self.api.process] if self.api else []
         return [process for process in processes if not process.running]
 
     def __enter__(self) -> Self:
@@ -204,6 +212,12 @@ class EmbeddedStack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _api_address(self) -> dict[str, str]:
+        if self.api is None:
+            return {}
+        secret = api_access(self.directory / "api").secret
+        return {"API": f"{self.api.url} (access key {ACCESS_KEY_ID}, secret {secret}; of this stack alone)"}
 
     @property
     def _held(self) -> tuple[int, ...]:
@@ -252,7 +266,11 @@ class EmbeddedStack:
         return server
 
     def _start_workers(self) -> None:
-        self.options.report("starting the Prefect worker and the merge workers")
+        self.options.report(
+            "starting the Prefect worker, the merge workers and the API"
+            if self.options.apis
+            else "starting the Prefect worker and the merge workers"
+        )
         self.prefect_worker = self._started_by(
             lambda: start_prefect_worker(
                 environment=self.environment(), directory=self.directory, log_path=self.logs / "prefect-worker.log", held=self._held
@@ -260,6 +278,14 @@ class EmbeddedStack:
         )
         for _ in range(self.options.merge_workers):
             self.start_merge_worker()
+        if self.options.apis:
+            make_uploads_bucket(self.environment())
+            port = port_for("API", self.options.ports.api)
+            self.api = self._started_by(
+                lambda: start_api(
+                    environment=self.environment(), directory=self.directory, log_path=self.logs / "api.log", port=port, held=self._held
+                )
+            )
 
 
 def stop_all(started: list[Stoppable]) -> None:
@@ -284,41 +310,6 @@ def port_for(server: str, wanted: int | None) -> int:
 def no_proxy() -> str:
     others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
     return ",".join(dict.fromkeys([*(name for name in others.split(",") if name), LOOPBACK, "localhost"]))
-
-
-def lock_directory(directory: Path, seconds: float = LOCK_SECONDS) -> int:
-    """An open descriptor that holds the directory's lock. Every keeper inherits it, so the lock ends with the last process of the stack."""
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory / "stack.lock", os.O_RDWR | os.O_CREAT, 0o600)
-
-    def take() -> str | None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return f"process {os.pread(descriptor, 32, 0).decode() or 'unknown'} holds it"
-        return None
-
-    try:
-        # A stack that was killed a moment ago lets go as soon as its processes are gone.
-        wait_until("the directory is free", take, seconds=seconds)
-    except TimeoutError as error:
-        os.close(descriptor)
-        raise ServerNotStartedError(
-            f"another embedded stack runs in {directory} ({error}).", hint="Stop it, or give this one another directory."
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
-
-
-def address_secret(directory: Path) -> str:
-    """The stack's own, made once: a restart must find the addresses that are in Valkey."""
-    path = directory / "address-secret"
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_text()
 
 
 def bootstrap_in_a_process(environment: Mapping[str, str]) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from headrace.cli.terminal import Terminal
-
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended, as shells have it."""
+from headrace.cli.command import ConnectionName, Json, run_command, run_on_servers
+from headrace.cli.goal_commands import connection_app, goal_app
+from headrace.cli.segment_commands import segment_app
 
 app = typer.Typer(
     help="Headrace turns CSV files in S3 into live customer profiles.",
@@ -25,48 +22,18 @@ app = typer.Typer(
 )
 profile_app = typer.Typer(help="Look at profiles.", no_args_is_help=True)
 app.add_typer(profile_app, name="profile")
+app.add_typer(goal_app, name="goal")
+app.add_typer(connection_app, name="connection")
+app.add_typer(segment_app, name="segment")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; what is meant for people goes to stderr.")]
-Files = Annotated[list[Path], typer.Argument(help="Domain and connection files (YAML).", show_default=False)]
-ConnectionName = Annotated[str, typer.Argument(help="Name of an applied connection.", show_default=False)]
+rejects_app = typer.Typer(help="Look at what imports rejected, and replay it corrected.", no_args_is_help=True)
+app.add_typer(rejects_app, name="rejects")
+
+Files = Annotated[list[Path], typer.Argument(help="Domain, connection and segment files (YAML).", show_default=False)]
 GoalId = Annotated[str, typer.Argument(help="Id of one goal; nothing: every active goal.", show_default=False)]
-
-
-NO_SERVERS = "No HEADRACE_* says where the servers are, and no `headrace up` runs in this directory."
-
-
-def run_command(as_json: bool, body: Callable[[Terminal], bool], where: str = "") -> None:
-    """Exit 0 where `body` gives True. What Headrace knows how to explain is shown without a traceback; a bug is not hidden.
-
-    `where`: what to tell whose servers do not answer.
-    """
-    from headrace.cli.terminal import Form, Terminal
-    from headrace.errors import HeadraceError, TransientError
-
-    terminal = Terminal.of(Form.JSON if as_json else Form.PEOPLE)
-    try:
-        done = body(terminal)
-    except HeadraceError as error:
-        if isinstance(error, TransientError):
-            error.hint = " ".join(filter(None, (error.hint, where)))
-        terminal.fail(error)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        # Whoever read the output (head, less) has seen enough.
-        sys.stderr.close()
-        raise typer.Exit(1) from None
-    if not done:
-        raise typer.Exit(1)
-
-
-def run_on_servers(as_json: bool, body: Callable[[Terminal], bool]) -> None:
-    """`run_command`, with the stack that runs in this directory, unless HEADRACE_* says where the servers are."""
-    from headrace.cli.environment import servers_are_named, use_running_stack
-
-    use_running_stack()
-    run_command(as_json, body, "" if servers_are_named() else NO_SERVERS)
+OnlyGoal = Annotated[str, typer.Argument(help="Id of one goal; may be left out where the connection has but one.", show_default=False)]
+File = Annotated[str, typer.Option(metavar="KEY", help="Key of a file; nothing: the newest that matches.", show_default=False)]
+Rows = Annotated[int, typer.Option(min=1, max=10_000, help="How many rows to look at.")]
 
 
 @app.command()
@@ -90,19 +57,64 @@ def check(files: Files, as_json: Json = False) -> None:
 
 
 @app.command()
-def apply(files: Files, as_json: Json = False) -> None:
+def apply(
+    files: Files,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would change, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, whatever is removed or imported again.")] = False,
+    as_json: Json = False,
+) -> None:
     """Make what the files say: domains, connections, and their deployments in Prefect. Applying again changes nothing."""
-    from headrace.cli.apply import apply_files
+    from headrace.cli.apply import Manner, apply_files
 
-    run_on_servers(as_json, lambda terminal: apply_files(terminal, files))
+    manner = Manner.ONLY_SHOW if plan else Manner.AT_ONCE if yes else Manner.ASK
+    run_on_servers(as_json, lambda terminal: apply_files(terminal, files, manner))
 
 
 @app.command()
 def scan(connection: ConnectionName, goal: GoalId = "", as_json: Json = False) -> None:
-    """List the files that match, and whether each is new, changed or imported; nothing is changed."""
+    """List the files that match, and whether each is new, changed or imported; of exports what lies there, and how many profiles are available."""
     from headrace.cli.scan import scan_connection
 
     run_on_servers(as_json, lambda terminal: scan_connection(terminal, connection, goal))
+
+
+@app.command()
+def buckets(connection: ConnectionName, as_json: Json = False) -> None:
+    """List the buckets that the connection's key can see. A key that may not list them can read a bucket that is typed all the same."""
+    from headrace.cli.buckets import list_buckets
+
+    run_on_servers(as_json, lambda terminal: list_buckets(terminal, connection))
+
+
+@app.command()
+def preview(connection: ConnectionName, goal: OnlyGoal = "", file: File = "", rows: Rows = 1000, as_json: Json = False) -> None:
+    """Show what a goal would make of the first rows of a file, cell by cell, dates and times too; of an export the dates of a file that is there."""
+    from headrace.cli.preview import show_preview
+
+    run_on_servers(as_json, lambda terminal: show_preview(terminal, connection, goal, file, rows))
+
+
+@app.command()
+def detect(
+    connection: ConnectionName,
+    goal: OnlyGoal = "",
+    file: File = "",
+    prefix: Annotated[str | None, typer.Option(help="Put before the property names.", show_default="the goal's")] = None,
+    rows: Rows = 1000,
+    as_json: Json = False,
+) -> None:
+    """Print mappings for all columns of a file that a goal does not map yet, ready to paste; nothing is changed."""
+    from headrace.cli.detect import show_detected
+
+    run_on_servers(as_json, lambda terminal: show_detected(terminal, connection, goal, file, prefix, rows))
+
+
+@app.command("dry-run")
+def dry_run(connection: ConnectionName, goal: OnlyGoal = "", file: File = "", as_json: Json = False) -> None:
+    """Play the whole import of a file over the real profiles, with every count and some profiles before and after; nothing is changed."""
+    from headrace.cli.dry_run import show_dry_run
+
+    run_on_servers(as_json, lambda terminal: show_dry_run(terminal, connection, goal, file))
 
 
 @app.command()
@@ -112,7 +124,7 @@ def run(
     here: Annotated[bool, typer.Option("--here", help="In this process, without Prefect.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Import new and changed files, and wait for the end: through Prefect where PREFECT_API_URL is set, else in this process."""
+    """Import new and changed files, then write exports, and wait for the end: through Prefect where PREFECT_API_URL is set, else in this process."""
     from headrace.cli.run import run_connection, way_of_running
 
     run_on_servers(as_json, lambda terminal: run_connection(terminal, connection, goal, way_of_running(here)))
@@ -122,12 +134,48 @@ def run(
 def runs(
     connection: Annotated[str, typer.Argument(help="Nothing: all connections.", show_default=False)] = "",
     most: Annotated[int, typer.Option(min=1, max=1000, help="How many, the latest first.")] = 20,
+    run_id: Annotated[str, typer.Option("--id", metavar="ID", help="Show this run with its files.", show_default=False)] = "",
     as_json: Json = False,
 ) -> None:
     """Show the history of runs."""
-    from headrace.cli.runs import show_runs
+    from headrace.cli.runs import show_run, show_runs
 
-    run_on_servers(as_json, lambda terminal: show_runs(terminal, connection, most))
+    run_on_servers(as_json, lambda terminal: show_run(terminal, run_id) if run_id else show_runs(terminal, connection, most))
+
+
+@app.command()
+def schedule(
+    connection: ConnectionName,
+    most: Annotated[int, typer.Option(min=1, max=1000, help="How many starts.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show when a connection runs by itself next."""
+    from headrace.cli.schedule import show_schedule
+
+    run_on_servers(as_json, lambda terminal: show_schedule(terminal, connection, most))
+
+
+@app.command()
+def audit(
+    since: Annotated[datetime | None, typer.Option(help="Nothing before it; UTC.", show_default=False)] = None,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the latest first.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show who did what, and when: configuration, erasures, recoveries, runs."""
+    from headrace.cli.audit import show_audit
+
+    run_on_servers(as_json, lambda terminal: show_audit(terminal, since, most))
+
+
+@app.command()
+def exchange(
+    connection: Annotated[str, typer.Argument(help="Nothing: all connections.", show_default=False)] = "",
+    as_json: Json = False,
+) -> None:
+    """Show how many unique profiles each connection has imported, and exported; one that came again counts once."""
+    from headrace.cli.exchange import show_exchange
+
+    run_on_servers(as_json, lambda terminal: show_exchange(terminal, connection))
 
 
 @app.command()
@@ -139,6 +187,45 @@ def worker(
     from headrace.cli.worker import run_worker
 
     run_on_servers(as_json, lambda terminal: run_worker(terminal, tuple(domains or ())))
+
+
+@app.command()
+def api(as_json: Annotated[bool, typer.Option("--json", help="Log as JSON lines on stdout.")] = False) -> None:
+    """Serve the HTTP API until SIGTERM or Ctrl-C, which let calls come to their end."""
+    from headrace.cli.api import run_api
+
+    run_on_servers(as_json, run_api)
+
+
+@app.command()
+def recover(
+    domains: Annotated[list[str] | None, typer.Argument(metavar="DOMAIN", help="Nothing: all domains.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Import again what Redis lost, after it was restored from a backup or failed over; before anything else runs."""
+    from headrace.cli.recover import recover_domains
+
+    run_on_servers(as_json, lambda terminal: recover_domains(terminal, domains or []))
+
+
+@rejects_app.command("list")
+def rejects_list(connection: ConnectionName, goal: GoalId = "", as_json: Json = False) -> None:
+    """Show the imports that rejected something, how much of it was replayed, and what is left."""
+    from headrace.cli.rejects import list_rejects
+
+    run_on_servers(as_json, lambda terminal: list_rejects(terminal, connection, goal))
+
+
+@rejects_app.command("replay")
+def rejects_replay(
+    connection: ConnectionName,
+    file: Annotated[str, typer.Argument(help="The corrected file: a path, s3://BUCKET/KEY, or a key.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Import the rows and cells of a corrected file of rejects, in this process. None is replayed twice, however often it is given."""
+    from headrace.cli.rejects import replay_corrected
+
+    run_on_servers(as_json, lambda terminal: replay_corrected(terminal, connection, file))
 
 
 @profile_app.command("get")
@@ -153,8 +240,29 @@ def profile_get(
     """Show one profile."""
     from headrace.cli.profile import show_profile
 
+    _either(value, identifier)
+    run_on_servers(as_json, lambda terminal: show_profile(terminal, domain, identifier, value))
+
+
+@profile_app.command("erase")
+def profile_erase(
+    domain: Annotated[str, typer.Argument(show_default=False)],
+    value: Annotated[str, typer.Argument(metavar="PROPERTY=VALUE", help="An identifier property and its value.", show_default=False)] = "",
+    identifier: Annotated[
+        str, typer.Option("--id", metavar="ID", help="The profile identifier: 32 hex characters.", show_default=False)
+    ] = "",
+    suppress: Annotated[bool, typer.Option("--suppress", help="For good: rows of later files with its identifiers are skipped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase one profile and all that leads to it. Without --suppress a later file may make it anew."""
+    from headrace.cli.erase import erase_profile
+
+    _either(value, identifier)
+    run_on_servers(as_json, lambda terminal: erase_profile(terminal, domain, identifier, value, suppress=suppress))
+
+
+def _either(value: str, identifier: str) -> None:
     if bool(value) == bool(identifier):
         raise typer.BadParameter("give either --id ID or PROPERTY=VALUE")
     if value and "=" not in value:
         raise typer.BadParameter("write PROPERTY=VALUE, like customer_id=00001")
-    run_on_servers(as_json, lambda terminal: show_profile(terminal, domain, identifier, value))

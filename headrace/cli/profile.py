@@ -17,7 +17,7 @@ def show_profile(terminal: Terminal, domain: str, identifier: str, value: str) -
     """One of `identifier` and `value` (`property=value`) is given."""
     with opened_store() as store:
         stored = registry.get_domain(store, domain)
-        address = _of_identifier(identifier) if identifier else _of_value(stored, value)
+        address = address_in(stored, identifier, value)
         profile = read_profile(store, stored, address)
     if profile is None:
         # The value is not repeated: it may be an e-mail address, and errors end up in logs.
@@ -32,6 +32,11 @@ def show_profile(terminal: Terminal, domain: str, identifier: str, value: str) -
     return True
 
 
+def address_in(domain: StoredDomain, identifier: str, value: str) -> bytes:
+    """Of a profile identifier, or else of `property=value`. Raises TerminalError."""
+    return _of_identifier(identifier) if identifier else _of_value(domain, value)
+
+
 def _rows(profile: StoredProfile) -> list[tuple[str, str]]:
     return [(name, value if isinstance(value, str) else ", ".join(value)) for name, value in profile.values.items()]
 
@@ -39,7 +44,9 @@ def _rows(profile: StoredProfile) -> list[tuple[str, str]]:
 def _of_identifier(text: str) -> bytes:
     found = profile_identifier_of(text)
     if found is None:
-        raise TerminalError("This is no profile identifier.", code="INVALID_IDENTIFIER", hint="It has 32 characters of 0-9 and a-f.")
+        raise TerminalError(
+            "This is no profile identifier.", code="INVALID_IDENTIFIER", hint="It has 32 characters of 0-9 and a-f, not all of them 0."
+        )
     return found
 
 

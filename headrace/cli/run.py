@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from dataclasses import asdict
 from enum import Enum
 from typing import Any
@@ -15,7 +16,7 @@ from headrace.cli.servers import opened
 from headrace.cli.terminal import Terminal
 from headrace.errors import TransientError
 from profile_store import registry
-from profile_store.runs import RunRecord, now, read_run
+from profile_store.runs import GOING_ON, RunRecord, now, read_run
 from streaming.importing.context import ImportContext
 
 LOOK_SECONDS = 0.5
@@ -48,9 +49,20 @@ def run_connection(terminal: Terminal, connection: str, goal: str, way: Way) -> 
 
                 record = run_here(context, found, goals, goal, draw)
         rejects = rejects_of(context, record)
+        if way is Way.HERE:
+            _mail(terminal, context, record, rejects)
     terminal.document(_document(record, rejects))
     show_result(terminal, record, rejects)
     return record.state in ("COMPLETE", "NOTHING_TO_DO")
+
+
+def _mail(terminal: Terminal, context: ImportContext, record: RunRecord, rejects: dict[str, list[dict[str, Any]]]) -> None:
+    """In Prefect the flow does it (SPEC C6)."""
+    from tasks.notify import notify
+
+    reasons = Counter(str(one["code"]) for shown in rejects.values() for one in shown)
+    if said := notify(context.store, record, reasons):
+        terminal.note(said)
 
 
 def _document(record: RunRecord, rejects: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
@@ -78,7 +90,7 @@ def _through_prefect(terminal: Terminal, context: ImportContext, connection: str
         terminal.note(f"the run goes on in Prefect; `headrace runs {connection}` will show it")
         raise
     record = read_run(context.store, run.run_id)
-    if record is None or record.state == "RUNNING":
+    if record is None or record.state in GOING_ON:
         # The flow's process ended without a word: crashed, cancelled, or it could not even begin.
         ended = record or RunRecord(run.run_id, connection, goal, started=started)
         ended.state, ended.ended, ended.reason = "FAILED", now(), message

@@ -10,12 +10,12 @@ from typing import Any
 from headrace.cli.terminal import Terminal, table
 from headrace.errors import HeadraceError
 from headrace.outcomes import Outcomes
-from profile_store.runs import RunFile, RunRecord
+from profile_store.runs import EXPORT, RunFile, RunRecord
 from streaming.importing.context import ImportContext
 
 SHOWN = 20
 """Rejects of a file; the rejects file has all."""
-FIELDS = {"line": "_line", "column": "_column", "code": "_code", "message": "_message"}
+FIELDS = {name: f"_headrace_{name}" for name in ("line", "column", "code", "message")}
 """Of a reject, as shown; never what the row held: that may be personal data."""
 COUNTS = ("created", "updated", "unchanged", "skipped", "rejected")
 
@@ -36,11 +36,13 @@ def _first_rejects(context: ImportContext, connection: str, bucket: str, key: st
     objects = context.objects_of(connection)
     stream = io.BufferedReader(objects.open(objects.head(bucket, key)))
     # The file has its source's separator: it stands behind the first column's name.
-    place = len(FIELDS["line"])
-    separator = stream.peek(place + 1)[place : place + 1].decode() or ","
-    with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+    beginning = stream.peek(64)[:64].decode("utf-8-sig", "ignore")
+    separator = beginning.removeprefix("_headrace_reject")[:1] or ","
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
         rows = csv.DictReader(text, delimiter=separator)
-        return [{name: row[column] for name, column in FIELDS.items()} | {"line": int(row["_line"])} for row in islice(rows, SHOWN)]
+        return [
+            {name: row[column] for name, column in FIELDS.items()} | {"line": int(row["_headrace_line"])} for row in islice(rows, SHOWN)
+        ]
 
 
 def show_result(terminal: Terminal, record: RunRecord, rejects: dict[str, list[dict[str, Any]]]) -> None:
@@ -59,8 +61,20 @@ def _show_file(terminal: Terminal, file: RunFile) -> None:
     took = f" in {file.seconds:.1f} s: {file.rows / file.seconds:,.0f} rows/s" if file.seconds else ""
     counts = file.counts
     terminal.say(f"s3://{file.bucket}/{file.key}", style="red" if file.state == "FAILED" else "green")
+    if file.kind == EXPORT:
+        _show_export(terminal, file)
+        return
     terminal.say(f"  {file.rows:,} rows{took}")
     terminal.say("  " + ", ".join(f"{getattr(counts, one):,} {one}" for one in COUNTS))
+    if file.state == "FAILED":
+        terminal.say(f"  failed: {file.reason}", style="red")
+
+
+def _show_export(terminal: Terminal, file: RunFile) -> None:
+    took = f" in {file.seconds:.1f} s: {file.exported / file.seconds:,.0f} profiles/s" if file.seconds else ""
+    terminal.say(f"  exported {file.exported:,} of {file.available:,} available profiles{took}")
+    for header, count in file.left_out.items():
+        terminal.say(f"  {count:,} values of column {header} left out: they hold the multi-value separator", style="yellow")
     if file.state == "FAILED":
         terminal.say(f"  failed: {file.reason}", style="red")
 

@@ -11,7 +11,16 @@ from pydantic import ValidationError
 
 from headrace.connections import S3Location
 from headrace.errors import ConfigurationError
-from headrace.settings import KafkaSettings, RedisSettings, S3Settings, Settings, WorkerSettings
+from headrace.settings import (
+    ApiSettings,
+    KafkaSettings,
+    MailSettings,
+    RedisSettings,
+    S3Settings,
+    Settings,
+    UploadSettings,
+    WorkerSettings,
+)
 from profile_store import registry
 from profile_store.store import Store
 from streaming.importing.context import ImportContext, Report, silent
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
 PREFIXES = {
     one.__name__: str(one.model_config.get("env_prefix", ""))
-    for one in (KafkaSettings, RedisSettings, S3Settings, WorkerSettings, Settings)
+    for one in (KafkaSettings, RedisSettings, S3Settings, WorkerSettings, MailSettings, ApiSettings, UploadSettings, Settings)
 }
 
 
@@ -32,7 +41,10 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         prefix = PREFIXES.get(error.title, "HEADRACE_")
-        problems = [f"{prefix}{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}; correct it, or unset it" for one in error.errors()]
+        problems = [
+            f"{prefix}{'_'.join(map(str, one['loc'])).upper() or '*'}: {one['msg'].removeprefix('Value error, ')}; correct it, or unset it"
+            for one in error.errors()
+        ]
         raise ConfigurationError(problems) from None
 
 
@@ -50,7 +62,7 @@ def opened(report: Report = silent) -> Iterator[ImportContext]:
     """What the steps of an import work with, without Prefect: it is imported only where a connection names one of its blocks."""
     found = settings()
     with opened_store() as store:
-        yield ImportContext(store, found.kafka, objects_of_connections(store, found.s3), report)
+        yield ImportContext(store, found.kafka, objects_of_connections(store, found.s3), report, found.api.master_key)
 
 
 def objects_of_connections(store: Store, s3: S3Settings) -> Callable[[str], ObjectStore]:
@@ -60,7 +72,8 @@ def objects_of_connections(store: Store, s3: S3Settings) -> Callable[[str], Obje
     def objects_of(connection: str) -> ObjectStore:
         from object_store.store import ObjectStore
 
-        return ObjectStore(access_of(registry.get_connection(store, connection).s3, s3))
+        # Of uploads, which no connection asked for, there is no other place than the settings'.
+        return ObjectStore(access_of(registry.get_connection(store, connection).s3 if connection else S3Location(), s3))
 
     return objects_of
 

@@ -17,20 +17,21 @@ from headrace.cli.terminal import Terminal
 from headrace.errors import TerminalError
 
 LOOK_SECONDS = 0.5
-VALKEY_PORT, KAFKA_PORT, S3_PORT, PREFECT_PORT = 6379, 9092, 9000, 4200
+VALKEY_PORT, KAFKA_PORT, S3_PORT, PREFECT_PORT, API_PORT = 6379, 9092, 9000, 4200, 8443
 
 
 def run_stack(terminal: Terminal, directory: Path, merge_workers: int) -> bool:
     """True when it was stopped by a signal: that is how it ends. TerminalError when one of its processes ended by itself."""
     options = StackOptions(
         directory=directory,
-        ports=Ports(*map(port_or_free, (VALKEY_PORT, KAFKA_PORT, S3_PORT, PREFECT_PORT))),
+        ports=Ports(*map(port_or_free, (VALKEY_PORT, KAFKA_PORT, S3_PORT, PREFECT_PORT, API_PORT))),
         merge_workers=merge_workers,
+        apis=1,
         bootstrap=bootstrap_in_a_process,
         report=lambda line: terminal.note(f"{line} …"),
     )
     stack = EmbeddedStack(options)
-    with stopped_by_signals(terminal.note):
+    with stopped_by_signals():
         try:
             _run(terminal, stack)
         except StoppedError:
@@ -38,18 +39,21 @@ def run_stack(terminal: Terminal, directory: Path, merge_workers: int) -> bool:
         finally:
             # Signals are only noted from here on: the second Ctrl-C of an impatient person must not leave half of it behind.
             stack.stop()
-            remove_environment(stack.directory)
     terminal.note("everything is stopped")
     return True
 
 
 def _run(terminal: Terminal, stack: EmbeddedStack) -> None:
     stack.start()
-    path = write_environment(stack.directory, stack.environment())
-    terminal.document({"addresses": stack.addresses, "environment": str(path)})
-    terminal.show(_screen(stack, path))
-    while not (ended := stack.ended()):
-        time.sleep(LOOK_SECONDS)
+    try:
+        path = write_environment(stack.directory, stack.environment())
+        terminal.document({"addresses": stack.addresses, "environment": str(path)})
+        terminal.show(_screen(stack, path))
+        while not (ended := stack.ended()):
+            time.sleep(LOOK_SECONDS)
+    finally:
+        # Only who started a stack here: another `headrace up` that was refused leaves the running one to be found.
+        remove_environment(stack.directory)
     names = ", ".join(one.name for one in ended)
     tails = "\n".join(f"The end of {one.log_path}:\n{log_tail(one.log_path)}" for one in ended)
     raise TerminalError(

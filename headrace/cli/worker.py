@@ -15,7 +15,7 @@ from streaming.worker.fleet import Fleet
 
 def run_worker(terminal: Terminal, domains: tuple[str, ...]) -> bool:
     """Until SIGTERM or SIGINT. `domains` empty: all there are, those to come included."""
-    logging.basicConfig(level=logging.INFO, handlers=[_handler(terminal.form)])
+    logging.basicConfig(level=logging.INFO, handlers=[log_handler(terminal.form)])
     fleet = Fleet(settings(), domains)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: fleet.stop())
@@ -23,7 +23,7 @@ def run_worker(terminal: Terminal, domains: tuple[str, ...]) -> bool:
     return True
 
 
-def _handler(form: Form) -> logging.Handler:
+def log_handler(form: Form) -> logging.Handler:
     handler = logging.StreamHandler(sys.stdout if form is Form.JSON else sys.stderr)
     handler.setFormatter(_JsonLines() if form is Form.JSON else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     return handler

@@ -4,7 +4,8 @@
 -- ARGV  1 identity of the work   2 the registration as JSON   3 schema version it was made with ('' for a change of schema)
 --       4 prefix of registration keys   5 the new schema as JSON ('' unless this is a change of schema)
 --       6 field of the file in the ledger ('' for a change of schema)   7 the file's identity   8 the configuration's
--- Returns {import_seq, 1 if it is new else 0}, or {'SCHEMA'} where the schema has moved on.
+--       9 the last number that may have been given ('' for any)
+-- Returns {import_seq, 1 if it is new else 0}, or {'SCHEMA'} where the schema, or the sequence, has moved on.
 --       Work that is over keeps its number too: who saw a new file may be slower than another run that has imported it meanwhile.
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known then return {tonumber(known), 0} end
@@ -17,6 +18,7 @@ if ARGV[3] ~= '' then
     local schema = redis.call('GET', KEYS[3])
     if not schema or cjson.decode(schema).version ~= tonumber(ARGV[3]) then return {'SCHEMA'} end
 end
+if ARGV[9] ~= '' and (redis.call('GET', KEYS[1]) or '0') ~= ARGV[9] then return {'SCHEMA'} end
 local import_seq = redis.call('INCR', KEYS[1])
 redis.call('SET', ARGV[4] .. string.format('%.0f', import_seq), ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', import_seq))

@@ -6,11 +6,12 @@ import time
 
 from headrace.errors import TransientError
 from profile_store import sequence
-from profile_store.sequence import Registration
+from profile_store.registration import Registration
 from streaming.importing.close import ImportResult, result_of, resume_end
 from streaming.importing.context import ImportContext, Progress
 from streaming.importing.drive import drive, leased
 from streaming.importing.schema_change import drive_schema_change
+from streaming.importing.segment_change import drive_segment_change
 
 LOOK_SECONDS = 0.2
 
@@ -23,7 +24,7 @@ def await_turn(context: ImportContext, registration: Registration, owner: str) -
         if floor >= mine:
             return False
         if floor + 1 == mine:
-            return registration.kind == "schema" or resume_end(context, registration) is None
+            return registration.is_definition or resume_end(context, registration) is None
         context.report(Progress("waiting", floor, mine - 1, f"import {floor + 1} of domain {domain} comes first"))
         if not take_up(context, domain, floor + 1, owner):
             time.sleep(LOOK_SECONDS)
@@ -47,14 +48,14 @@ def finish(context: ImportContext, registration: Registration, owner: str) -> Im
 
 def take_up(context: ImportContext, domain: str, import_seq: int, owner: str) -> bool:
     """Finish another run's import, if nobody drives it: whether we did."""
-    abandoned = sequence.load(context.store, domain, import_seq)
-    if abandoned is None:
-        raise TransientError(f"Import {import_seq} of domain {domain} is numbered but not there.", code="NO_REGISTRATION")
+    abandoned = sequence.load_needed(context.store, domain, import_seq)
     with leased(context, abandoned, owner) as ours:
         if not ours:
             return False
         if abandoned.kind == "schema":
-            drive_schema_change(context.store, abandoned)
+            drive_schema_change(context, abandoned)
+        elif abandoned.kind == "segments":
+            drive_segment_change(context, abandoned)
         else:
             drive(context, abandoned)
         return True

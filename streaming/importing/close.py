@@ -1,4 +1,4 @@
-"""The end of an import: its result on record, its floor raised, the turn given on (DESIGN §2, Completion).
+"""The end of an import: its result on record, its floor raised, its file noted and the turn given on (DESIGN §2, Completion).
 
 Every step may be repeated. Whoever finds a result on record finishes what is left of the end (`resume_end`) and publishes nothing any more: behind a
 raised floor nothing would ever be counted again.
@@ -10,15 +10,19 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from headrace.errors import TerminalError
+from headrace.failpoints import step
 from headrace.outcomes import Outcomes
-from profile_store import ledger, runs, sequence
-from profile_store.durability import barrier, partition_marks
+from profile_store import counts, runs, sequence
 from profile_store.ledger import LedgerEntry
-from profile_store.sequence import Registration
+from profile_store.registration import Registration
+from streaming.importing.await_outcomes import await_silence
 from streaming.importing.context import ImportContext
-from streaming.importing.publish import pinned_version
+from streaming.importing.pinned_copy import unpin_source
 from streaming.importing.register import identity_of_registration
 
+_OF_NO_FILE = frozenset(
+    {"NOT_CONSERVED", "REDIS_DENIED", "KAFKA_DENIED", "WRONG_TOPIC", "OTHER_SPLITTER", "NO_MASTER_KEY", "OTHER_MASTER_KEY"}
+)
 COMPLETE, FAILED, FAILING = "COMPLETE", "FAILED", "FAILING"
 """FAILING: refused from here on; what it had applied is still to be counted."""
 
@@ -39,8 +43,7 @@ def close_import(context: ImportContext, result: ImportResult) -> ImportResult:
     there = _put_result(context, result)
     if there.state == FAILING:
         return fail_import(context, result.registration, there.reason)
-    _record(context, there)
-    _give_turn_on(context, result.registration)
+    _end(context, there)
     return there
 
 
@@ -50,18 +53,19 @@ def fail_import(context: ImportContext, registration: Registration, reason: str)
     if there.state != FAILING:
         return close_import(context, there)
     domain, partitions = registration.domain, registration.needed_plan.partitions
-    barrier(context.store, sequence.domain_marks(domain))
-    sequence.raise_floors(context.store, domain, partitions, registration.import_seq)
-    applied = sequence.progress(context.store, domain, partitions, registration.import_seq).outcomes
+    counts.close_rows(context.store, domain, partitions, registration.import_seq)
+    await_silence(context, registration)
+    counts.raise_floors(context.store, domain, partitions, registration.import_seq)
+    applied = counts.progress(context.store, domain, partitions, registration.import_seq).outcomes
     return close_import(context, replace(there, state=FAILED, outcomes=applied))
 
 
 def fail(context: ImportContext, registration: Registration, error: TerminalError) -> ImportResult:
     """`fail_import` for an error that says something about the file or its configuration.
 
-    Raises it again where Headrace itself is wrong, which must stop the domain, and where Redis refuses us: the import stays open.
+    Raises it again where it says nothing about them (Headrace is wrong, Redis refuses us, another release has to go on): the import stays open.
     """
-    if error.code in ("NOT_CONSERVED", "REDIS_DENIED"):
+    if error.code in _OF_NO_FILE:
         raise error
     return fail_import(context, registration, str(error))
 
@@ -91,7 +95,9 @@ def _put_result(context: ImportContext, result: ImportResult) -> ImportResult:
         "rejects_key": result.rejects_key,
         **result.outcomes.as_dict(),
     }
-    return _result_from(registration, sequence.put_result(context.store, registration.domain, registration.import_seq, record))
+    with step("result"):
+        there = sequence.put_result(context.store, registration.domain, registration.import_seq, record)
+    return _result_from(registration, there)
 
 
 def _result_from(registration: Registration, record: dict[str, Any]) -> ImportResult:
@@ -99,11 +105,24 @@ def _result_from(registration: Registration, record: dict[str, Any]) -> ImportRe
     return ImportResult(registration, record["state"], outcomes, record["rejects_key"], record["reason"])
 
 
-def _record(context: ImportContext, result: ImportResult) -> None:
+def _end(context: ImportContext, result: ImportResult) -> None:
     registration = result.registration
-    source, domain = registration.needed_source, registration.domain
-    entry = LedgerEntry(
-        file=source.identity,
+    domain, import_seq, partitions = registration.domain, registration.import_seq, registration.needed_plan.partitions
+    counts.raise_floors(context.store, domain, partitions, import_seq)
+    counts.drop_import(context.store, domain, partitions, import_seq)
+    identity = identity_of_registration(registration)
+    unpin_source(context, registration, identity)
+    with step("end"):
+        sequence.end(context.store, registration, identity, _entry_of(result))
+
+
+def _entry_of(result: ImportResult) -> LedgerEntry | None:
+    """What the ledger is told; None where there is no file, where each replayed reject is known by itself, and where a job knows its one import."""
+    registration = result.registration
+    if registration.source is None or registration.replay is not None or registration.upload:
+        return None
+    return LedgerEntry(
+        file=registration.source.identity,
         configuration=registration.configuration,
         import_seq=registration.import_seq,
         state="COMPLETE" if result.state == COMPLETE else "FAILED",
@@ -111,15 +130,3 @@ def _record(context: ImportContext, result: ImportResult) -> None:
         rows=result.outcomes.rows,
         reason=result.reason,
     )
-    ledger.write_entry(context.store, domain, registration.connection, registration.goal, (source.bucket, source.key), entry)
-    barrier(context.store, [*partition_marks(domain, range(registration.needed_plan.partitions)), *sequence.domain_marks(domain)])
-
-
-def _give_turn_on(context: ImportContext, registration: Registration) -> None:
-    domain, import_seq, partitions = registration.domain, registration.import_seq, registration.needed_plan.partitions
-    sequence.raise_floors(context.store, domain, partitions, import_seq)
-    sequence.drop_import(context.store, domain, partitions, import_seq)
-    pinned = pinned_version(registration)
-    if pinned is not None:
-        context.objects_of(registration.connection).unpin(pinned)
-    sequence.end(context.store, registration, identity_of_registration(registration))

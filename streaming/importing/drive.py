@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from headrace.errors import HeadraceError, TerminalError
+from headrace.failpoints import step
 from profile_store import sequence
-from profile_store.sequence import LEASE_SECONDS, Registration
-from streaming.importing.await_outcomes import ImportEndedError, await_outcomes
+from profile_store.registration import Registration
+from profile_store.sequence import LEASE_SECONDS
+from streaming.importing.await_outcomes import await_outcomes
 from streaming.importing.close import COMPLETE, ImportResult, close_import, fail, resume_end
-from streaming.importing.context import ImportContext
+from streaming.importing.context import ImportContext, ImportEndedError
+from streaming.importing.erase_rejects import erase_from_rejects
+from streaming.importing.heed_stop import heeding_stop
 from streaming.importing.publish import publish_rows
 from streaming.importing.write_rejects import write_rejects
 
@@ -24,15 +28,18 @@ def drive(context: ImportContext, registration: Registration) -> ImportResult:
     ended = resume_end(context, registration)
     if ended is not None:
         return ended
+    context = heeding_stop(context, registration)
     try:
+        left = erase_from_rejects(context, registration) if registration.kind == "erase" else ""
         totals = publish_rows(context, registration)
         outcomes = await_outcomes(context, registration, totals)
-        rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
+        with step("write_rejects"):
+            rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
     except TerminalError as error:
         return fail(context, registration, error)
     except ImportEndedError:
         return drive(context, registration)
-    return close_import(context, ImportResult(registration, COMPLETE, outcomes, rejects.key, rejects.problem))
+    return close_import(context, ImportResult(registration, COMPLETE, outcomes, rejects.key, left or rejects.problem))
 
 
 @contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from headrace.address import PROFILE_IDENTIFIER
 from headrace.connection_checks import domain_name
-from headrace.errors import ConfigurationError, TerminalError
+from headrace.consent import CONSENTS
+from headrace.errors import TerminalError
+from headrace.formats import FileFormat
 from headrace.goals import ImportGoal, ImportGroupsGoal, ImportProfilesGoal
 from headrace.import_plan import ImportPlan, PlannedFormat, PlannedLink, PlannedMapping
 from headrace.schema import DomainSchema, StoredProperty
@@ -13,35 +17,42 @@ from profile_store.registry import StoredDomain
 AnyImportGoal = ImportProfilesGoal | ImportGroupsGoal
 
 
-def plan_of(goal: ImportGoal, domain: StoredDomain) -> ImportPlan:
-    """Raises ConfigurationError where the goal asks for what this release does not do, TerminalError where `apply` has not made a property."""
-    _refuse_several_identifiers(goal, domain.schema)
-    link = goal.link[0]
-    linked = None if link.property == PROFILE_IDENTIFIER else _stored(domain.schema, link.property, domain.name)
+def plan_of(goal: ImportGoal, domain: StoredDomain, objectives: Iterable[str]) -> ImportPlan:
+    """A link counts as mapped by `set_if_empty`, unless the goal maps its property itself. `objectives`: the connection's (`judged_objectives`).
+
+    Raises TerminalError where `apply` has not made a property.
+    """
     mappings = [_planned(_stored(domain.schema, one.property, domain.name), one.column, one.rule, one.blank) for one in goal.mappings]
-    if linked is not None and all(one.property != linked.name for one in mappings):
-        mappings.insert(0, _planned(linked, link.column, "set_if_empty", "ignore"))  # SPEC M3
-    f = goal.format
+    links, of_links = [], []
+    for one in goal.link:
+        stored = None if one.property == PROFILE_IDENTIFIER else _stored(domain.schema, one.property, domain.name)
+        links.append(PlannedLink(column=one.column, property=one.property, type="text" if stored is None else stored.type))
+        if stored is not None and all(mapping.property != stored.name for mapping in mappings):
+            of_links.append(_planned(stored, one.column, "set_if_empty", "ignore"))  # SPEC M3
+    wanted, consents = judged_objectives(goal, objectives), domain.schema.find(CONSENTS)
     return ImportPlan(
         domain=domain.name,
         partitions=domain.partitions,
         address_key=domain.address_key,
         schema_version=domain.schema.version,
         width=len(domain.schema.properties),
-        file_format=PlannedFormat(
-            separator=f.separator,
-            encoding=f.encoding,
-            decimal=f.decimal,
-            multi_value=f.multi_value,
-            date_format=f.date_format,
-            datetime_format=f.datetime_format,
-            time_zone=f.time_zone,
-        ),
-        link=PlannedLink(column=link.column, property=link.property, type="text" if linked is None else linked.type),
-        mappings=tuple(mappings),
+        file_format=planned_format(goal.format),
+        links=tuple(links),
+        mappings=(*of_links, *mappings),
         allow_creation=goal.allow_creation,
         on_bad_cell=goal.on_bad_cell,
+        objectives=wanted,
+        consents_id=consents.id if consents is not None and wanted else None,
     )
+
+
+def judged_objectives(goal: ImportGoal, objectives: Iterable[str]) -> tuple[str, ...]:
+    """Those that rows of this goal are judged by. A group is nobody who consents: group goals take every row, whatever the connection's objectives."""
+    return () if isinstance(goal, ImportGroupsGoal) else tuple(objectives)
+
+
+def planned_format(written: FileFormat) -> PlannedFormat:
+    return PlannedFormat(**{name: getattr(written, name) for name in PlannedFormat.model_fields if name in FileFormat.model_fields})
 
 
 def _planned(stored: StoredProperty, column: str, rule: str, blank: str) -> PlannedMapping:
@@ -66,27 +77,6 @@ def _stored(schema: DomainSchema, name: str, domain: str) -> StoredProperty:
             f"Domain {domain} has no property '{name}' yet.", code="NO_SUCH_PROPERTY", hint="Run `headrace apply` on the connection's file."
         )
     return found
-
-
-def _refuse_several_identifiers(goal: ImportGoal, schema: DomainSchema) -> None:
-    """One identifier for each import: binding a second one to the profile is not part of this release, and storing it unbound would be wrong."""
-    problems = []
-    if len(goal.link) > 1:
-        problems.append(f"goal {goal.id}: {len(goal.link)} links; this release reads one. Keep the one that every row has.")
-    linked = goal.link[0].property
-    for mapping in goal.mappings:
-        stored = schema.find(mapping.property)
-        if stored is not None and stored.identifier and mapping.property != linked:
-            problems.append(
-                f"goal {goal.id}: mapping to '{mapping.property}', an identifier that is not the goal's link; this release binds one identifier per profile."
-                " Make it an ordinary property, or link by it."
-            )
-        elif stored is not None and stored.identifier and (mapping.rule, mapping.blank) != ("set_if_empty", "ignore"):
-            problems.append(
-                f"goal {goal.id}: '{mapping.property}' is the goal's link, whose value a profile keeps; use the rule set_if_empty."
-            )
-    if problems:
-        raise ConfigurationError(problems)
 
 
 def domain_of(goal: AnyImportGoal) -> str:

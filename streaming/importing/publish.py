@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
-from datetime import datetime
+from contextlib import suppress
 
-from headrace.errors import UnsupportedFormatError
-from object_store.versions import ObjectVersion
-from profile_store import sequence
-from profile_store.durability import barrier, partition_marks
-from profile_store.sequence import Registration
+from headrace.errors import SourceChangedError, UnsupportedFormatError
+from profile_store import counts
+from profile_store.registration import Registration
 from streaming.envelope import Header, encode
+from streaming.importing.announce import announce
 from streaming.importing.context import ImportContext, Progress
+from streaming.importing.erase import publish_order
+from streaming.importing.expire import publish_ranges
+from streaming.importing.open_upload import open_upload
+from streaming.importing.pinned_copy import pinned_version, registered_version
+from streaming.importing.taken_rows import Readable, TakenRows
 from streaming.publisher import Publisher
 from streaming.split import SPLITTER_FORMAT
 from streaming.split.splitter import Splitter, SplitTotals
-from streaming.topics import make_topic
+from streaming.topics import make_topics
 
 
 def publish_rows(context: ImportContext, registration: Registration) -> SplitTotals:
@@ -25,24 +28,28 @@ def publish_rows(context: ImportContext, registration: Registration) -> SplitTot
     Raises HeaderError, SourceChangedError and the like (the file can't be read), TransientError (Kafka or S3 does not answer).
     """
     domain, plan = registration.domain, registration.needed_plan
+    make_topics(context.kafka, domain, plan.partitions)
+    announce(context, registration)
+    if registration.kind == "erase":
+        return publish_order(context, registration)
+    if registration.kind == "expire":
+        return publish_ranges(context, registration)
     if registration.splitter != SPLITTER_FORMAT:
         raise UnsupportedFormatError(
             f"Import {registration.import_seq} of domain {domain} was registered by splitter {registration.splitter}; this release has {SPLITTER_FORMAT}.",
-            hint="Finish it with the release that began it.",
+            code="OTHER_SPLITTER",
+            hint="It stays open: finish it with the release that began it.",
         )
-    make_topic(context.kafka, domain, plan.partitions)
-    fences = sequence.progress(context.store, domain, plan.partitions, registration.import_seq).fences
-    barrier(context.store, partition_marks(domain, range(plan.partitions)))
+    fences = counts.durable_progress(context.store, domain, plan.partitions, registration.import_seq).fences
     publisher = Publisher(context.kafka, domain)
     try:
-        with open_source(context, registration) as stream:
+        with open_rows(context, registration) as stream:
             counted = _Counted(stream)
             splitter = Splitter(counted.read, plan, registration.needed_source.key)
             for batch in splitter.batches():
                 if batch.batch_no > fences[batch.partition]:
-                    publisher.publish(
-                        batch.partition, encode(Header(domain, registration.import_seq, batch.partition, batch.batch_no), batch.rows)
-                    )
+                    header = Header(domain, registration.import_seq, batch.partition, batch.batch_no, registration.token)
+                    publisher.publish(batch.partition, encode(header, batch.rows))
                 context.report(Progress("publishing", counted.bytes, 0, f"{splitter.totals.rows:,} rows read"))
         publisher.flush()
     finally:
@@ -51,30 +58,29 @@ def publish_rows(context: ImportContext, registration: Registration) -> SplitTot
 
 
 def open_source(context: ImportContext, registration: Registration) -> io.RawIOBase:
-    """The registered version's bytes, decompressed: of the pinned copy where one was made."""
-    version = pinned_version(registration) or registered_version(registration)
-    return context.objects_of(registration.connection).open_text_bytes(version)
+    """The registered version's bytes, decompressed: of the pinned copy where one was made.
+
+    A copy is deleted when its import is over. One that is driven again, since Redis lost it, finds the object itself, if it is still the same.
+    """
+    if registration.upload:
+        return open_upload(context, registration.domain, registration.upload, registered_version(registration))
+    objects, pinned = context.objects_of(registration.connection), pinned_version(registration)
+    if pinned is not None:
+        with suppress(SourceChangedError):
+            return objects.open_text_bytes(pinned, registered_version(registration).location)
+    return objects.open_text_bytes(registered_version(registration))
 
 
-def registered_version(registration: Registration) -> ObjectVersion:
-    source = registration.needed_source
-    return ObjectVersion(
-        source.bucket, source.key, source.version_id, source.etag, source.size, datetime.fromisoformat(source.last_modified)
-    )
-
-
-def pinned_version(registration: Registration) -> ObjectVersion | None:
-    """The copy that was made for this import, if one was (SPEC I12)."""
-    source = registration.needed_source
-    if source.pinned_key is None or source.pinned_etag is None:
-        return None
-    return replace(registered_version(registration), key=source.pinned_key, etag=source.pinned_etag, version_id=None)
+def open_rows(context: ImportContext, registration: Registration) -> Readable:
+    """The bytes that the import is of: all of its source's; of a replay, the rows that nobody has replayed before. Raises ImportEndedError."""
+    stream = open_source(context, registration)
+    return stream if registration.replay is None else TakenRows(context.store, registration, stream)
 
 
 class _Counted:
     """Reads a stream and counts."""
 
-    def __init__(self, stream: io.RawIOBase) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._stream = stream
         self.bytes = 0
 

@@ -7,10 +7,14 @@ from dataclasses import replace
 
 from headrace.connections import Connection
 from headrace.errors import TransientError
+from headrace.failpoints import step
 from object_store.versions import ObjectVersion
 from profile_store import registry, sequence
-from profile_store.sequence import Registration, SchemaMovedError
+from profile_store.registration import Registration
+from profile_store.sequence import SchemaMovedError
+from streaming.importing.announce import refuse_lost_imports
 from streaming.importing.context import ImportContext
+from streaming.importing.pinned_copy import pin_source
 from streaming.importing.plan import AnyImportGoal, domain_of, plan_of
 from streaming.importing.scan import identity_of, source_of
 from streaming.split import SPLITTER_FORMAT
@@ -29,12 +33,13 @@ def register_import(
     current = objects.head(version.bucket, version.key)
     source = source_of(current)
     name = domain_of(goal)
+    refuse_lost_imports(context, name)
     for _ in range(_ATTEMPTS):
         domain = registry.get_domain(context.store, name)
         configuration = identity_of(connection, goal, domain)
         identity = work_identity(connection.name, goal.id, source.identity, configuration)
         if goal.pin == "auto":
-            pinned = objects.pin(current, sequence.pin_owner(identity))
+            pinned = pin_source(context, name, connection.name, current, identity)
             if pinned.key != current.key:
                 source = replace(source, pinned_key=pinned.key, pinned_etag=pinned.etag)
         registration = Registration(
@@ -45,20 +50,19 @@ def register_import(
             goal=goal.id,
             run_id=run_id,
             source=source,
-            plan=plan_of(goal, domain),
+            plan=plan_of(goal, domain, connection.objectives),
             configuration=configuration,
             schema_version=domain.schema.version,
             splitter=SPLITTER_FORMAT,
         )
         try:
-            import_seq, fresh = sequence.register(context.store, registration, identity)
+            with step("register"):
+                import_seq, fresh = sequence.register(context.store, registration, identity)
         except SchemaMovedError:
             continue
         if fresh:
             return replace(registration, import_seq=import_seq)
-        known = sequence.load(context.store, name, import_seq)
-        if known is not None:
-            return known
+        return sequence.load_needed(context.store, name, import_seq)
     raise TransientError(f"The schema of domain {name} keeps changing while a file is registered.", code="SCHEMA_MOVED")
 
 
@@ -70,8 +74,25 @@ def identity_of_registration(registration: Registration) -> str:
     """What `register_import` registered it under."""
     if registration.kind == "schema":
         return schema_work(registration.schema_version)
+    if registration.kind == "segments":
+        return segments_work(registration.token)
+    if registration.upload:
+        return upload_work(registration.upload)
+    if registration.kind == "expire":
+        return json.dumps(["expire", registration.expired_before])
+    if registration.kind == "erase":
+        return json.dumps(["erase", registration.erased, registration.suppress])
     return work_identity(registration.connection, registration.goal, registration.needed_source.identity, registration.configuration)
 
 
 def schema_work(version: int) -> str:
     return json.dumps(["schema", version])
+
+
+def upload_work(job_id: str) -> str:
+    return json.dumps(["upload", job_id])
+
+
+def segments_work(token: str) -> str:
+    """Each change is its own work: what it changes it compares with what is there, when it gets its number."""
+    return json.dumps(["segments", token])

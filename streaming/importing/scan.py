@@ -13,10 +13,10 @@ from object_store.store import ObjectStore
 from object_store.versions import ObjectVersion
 from profile_store import ledger, registry
 from profile_store.ledger import LedgerEntry
+from profile_store.registration import Source
 from profile_store.registry import StoredDomain
-from profile_store.sequence import Source
 from streaming.importing.context import ImportContext
-from streaming.importing.plan import AnyImportGoal, domain_of
+from streaming.importing.plan import AnyImportGoal, domain_of, judged_objectives
 
 FileStatus = Literal["new", "changed", "imported", "failed", "damaged", "skipped"]
 
@@ -64,7 +64,7 @@ def _present(objects: ObjectStore, listed: ObjectVersion) -> ObjectVersion | Non
 
 def identity_of(connection: Connection, goal: AnyImportGoal, domain: StoredDomain) -> str:
     """The configuration's identity (SPEC I10)."""
-    return configuration_identity(goal, domain.schema, connection.objectives)
+    return configuration_identity(goal, domain.schema, judged_objectives(goal, connection.objectives))
 
 
 def source_of(version: ObjectVersion) -> Source:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from headrace.failpoints import step
 from headrace.schema import encode_schema
-from profile_store import registry, sequence
+from profile_store import counts, registry, sequence
+from profile_store.registration import Registration
 from profile_store.registry import StoredDomain
-from profile_store.sequence import Registration
-from profile_store.store import Store
+from streaming.importing.announce import announce, refuse_lost_imports
+from streaming.importing.context import ImportContext
 from streaming.importing.register import identity_of_registration, schema_work
+from streaming.topics import make_topics
 
 
-def register_schema_change(store: Store, changed: StoredDomain) -> Registration:
-    """`changed`: the domain with the schema it is to have."""
-    version = changed.schema.version
-    registration = Registration(changed.name, 0, "schema", "", "", "", None, None, schema_version=version)
-    import_seq, _ = sequence.register(store, registration, schema_work(version), encode_schema(changed.schema))
-    return Registration(changed.name, import_seq, "schema", "", "", "", None, None, schema_version=version)
+def register_schema_change(context: ImportContext, changed: StoredDomain, behind: int | None = None) -> Registration:
+    """`changed`: the domain with the schema it is to have. `behind`: the last number that may have been given before; None: any.
+
+    Raises SchemaMovedError: another has been given meanwhile.
+    """
+    refuse_lost_imports(context, changed.name)
+    version, schema = changed.schema.version, encode_schema(changed.schema)
+    registration = Registration(changed.name, 0, "schema", "", "", "", None, None, schema_version=version, schema=schema)
+    with step("register_schema"):
+        import_seq, fresh = sequence.register(context.store, registration, schema_work(version), behind)
+    return replace(registration, import_seq=import_seq) if fresh else sequence.load_needed(context.store, changed.name, import_seq)
 
 
-def drive_schema_change(store: Store, registration: Registration) -> None:
+def drive_schema_change(context: ImportContext, registration: Registration) -> None:
     """Its turn has come: every partition takes the new version. Repeatable."""
-    domain = registry.get_domain(store, registration.domain)
-    sequence.raise_floors(store, domain.name, domain.partitions, registration.import_seq, str(registration.schema_version))
-    sequence.end(store, registration, identity_of_registration(registration))
+    store, domain = context.store, registry.get_domain(context.store, registration.domain)
+    make_topics(context.kafka, domain.name, domain.partitions)
+    announce(context, registration)
+    counts.raise_floors(store, domain.name, domain.partitions, registration.import_seq, str(registration.schema_version))
+    with step("end_schema"):
+        sequence.end(store, registration, identity_of_registration(registration))

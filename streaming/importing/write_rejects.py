@@ -6,40 +6,36 @@ own rejects.
 
 from __future__ import annotations
 
+import codecs
 import heapq
-from collections.abc import Iterator
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from headrace.errors import TerminalError
-from headrace.outcomes import Reason, Reject
-from profile_store import sequence
-from profile_store.sequence import Registration
-from streaming.importing.context import ImportContext, Progress
-from streaming.importing.publish import open_source
-from streaming.merge.changes import decode_rejects
-from streaming.split.row_text import cells_of, row_of
+from headrace.failpoints import step
+from headrace.outcomes import Reject
+from profile_store import counts, replays, sequence
+from profile_store.registration import Registration
+from profile_store.replays import RejectsNote
+from streaming.importing.context import ImportContext, ImportEndedError, Progress
+from streaming.importing.publish import open_rows
+from streaming.importing.reject_lines import OWN_COLUMNS, RejectLine, lines_of_import, lines_of_replay
+from streaming.merge.changes import decode_rejects, first_offset
+from streaming.split.row_text import row_of
 from streaming.split.splitter import Splitter
 
 SAMPLE = 20
-OWN_COLUMNS = ("_line", "_offset", "_column", "_code", "_message", "_raw")
-UNREADABLE = frozenset(
-    {
-        Reason.WRONG_COLUMN_COUNT,
-        Reason.UNCLOSED_QUOTE,
-        Reason.BAD_QUOTE,
-        Reason.BAD_LINE_END,
-        Reason.BAD_ENCODING,
-        Reason.NUL_BYTE,
-        Reason.ROW_TOO_LONG,
-    }
-)
-"""Reasons for which a row has no columns to show."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectsFile:
-    """`key` None: nothing was rejected, or `problem` says why there is no file. `sample`: the first few; no cell values."""
+    """`rows`, `cells`: its lines of either kind. `key` None: nothing was rejected, or `problem` says why there is no file.
+
+    `sample`: the first few rejects; no cell values.
+    """
 
     key: str | None
     rows: int
@@ -48,9 +44,9 @@ class RejectsFile:
     problem: str = ""
 
 
-def rejects_key(registration: Registration) -> str:
-    """`<directory>/_headrace/rejects/<goal>/<import_seq>-<file name>.csv`."""
-    place = PurePosixPath(registration.needed_source.key)
+def rejects_key(registration: Registration, first: Registration) -> str:
+    """`<directory>/_headrace/rejects/<goal>/<import_seq>-<file name>.csv`; `first`: the import that a replay is of, else the same."""
+    place = PurePosixPath(first.needed_source.key)
     name = f"{registration.import_seq}-{place.name.split('.')[0]}.csv"
     return str(place.parent / "_headrace" / "rejects" / registration.goal / name)
 
@@ -58,8 +54,8 @@ def rejects_key(registration: Registration) -> str:
 def write_rejects(context: ImportContext, registration: Registration, expected: int) -> RejectsFile:
     """Write the rejects of an import; `expected`: how many rows and cells were counted (0: nothing is read, nothing is written).
 
-    Columns: where and why first; `_raw` holds a row that could not be cut into the header's columns; then the file's own columns.
     Every row is applied and counted by now: rejects that can't be written (`problem`) must not make the import fail, or it would be applied again.
+    Raises ImportEndedError: another run has ended the import, and written them.
     """
     if not expected:
         return RejectsFile(None, 0, 0, ())
@@ -72,38 +68,83 @@ def write_rejects(context: ImportContext, registration: Registration, expected: 
 
 
 def _write(context: ImportContext, registration: Registration, expected: int) -> RejectsFile:
-    source, key = registration.needed_source, rejects_key(registration)
-    objects = context.objects_of(registration.connection)
-    separator = registration.needed_plan.file_format.separator
+    replay = registration.replay
+    first = registration if replay is None else sequence.load_needed(context.store, registration.domain, replay.of)
+    own = 0 if replay is None else replay.own_columns
+    bucket, key = registration.needed_source.bucket, rejects_key(registration, first)
+    separator, address_key = first.needed_plan.file_format.separator, registration.needed_plan.key
     rows = cells = 0
     sample: list[Reject] = []
-    with open_source(context, registration) as stream, objects.open_write(source.bucket, key) as out:
-        splitter = Splitter(lambda size: stream.read(size) or b"", registration.needed_plan, source.key)
-        for reject, raw in splitter.rejected(_stored(context, registration)):
+    with open_rows(context, registration) as stream, context.objects_of(registration.connection).open_write(bucket, key) as out:
+        splitter = Splitter(lambda size: stream.read(size) or b"", registration.needed_plan, registration.needed_source.key)
+        for line in _given_back(context, registration, _lines(context, registration, first, splitter)):
             if rows + cells == 0:
-                out.write(row_of([*OWN_COLUMNS, *splitter.header], separator).encode())
-            rows, cells = rows + (reject.column is None), cells + (reject.column is not None)
-            if len(sample) < SAMPLE:
-                sample.append(reject)
-            out.write(row_of(_fields(reject, raw, separator, len(splitter.header)), separator).encode())
+                # A mark in front, or spreadsheets take UTF-8 for something else, and save what they made of it.
+                out.write(codecs.BOM_UTF8 + row_of([*OWN_COLUMNS, *splitter.header[own:]], separator).encode())
+            rows, cells = rows + line.is_row, cells + (not line.is_row)
+            sample += line.rejects[: SAMPLE - len(sample)]
+            out.write(row_of(line.fields(address_key, first.token), separator).encode())
             context.report(Progress("rejects", rows + cells, expected))
+        _refuse_ended(context, registration)
+    source = first.needed_source
+    note = RejectsNote(
+        registration.connection, registration.goal, source.bucket, source.key, key, rows, cells, 0 if replay is None else replay.of
+    )
+    replays.note_rejects(context.store, registration.domain, registration.import_seq, note)
     return RejectsFile(key, rows, cells, tuple(sample))
+
+
+def _refuse_ended(context: ImportContext, registration: Registration) -> None:
+    """Behind the rejects, before their file becomes visible: whoever ended the import meanwhile has dropped them, and written a file with all of them."""
+    if sequence.read_result(context.store, registration.domain, registration.import_seq) is not None:
+        raise ImportEndedError(f"Import {registration.import_seq} of domain {registration.domain} was ended by another run.")
+
+
+def _lines(context: ImportContext, registration: Registration, first: Registration, splitter: Splitter) -> Iterator[RejectLine]:
+    rejected = splitter.rejected(_stored(context, registration))
+    if registration.replay is None:
+        return lines_of_import(rejected, registration, splitter)
+    return lines_of_replay(rejected, registration, first, splitter)
+
+
+def _given_back(context: ImportContext, registration: Registration, lines: Iterator[RejectLine]) -> Iterator[RejectLine]:
+    """What a replay rejected again may be replayed again."""
+    replay = registration.replay
+    if replay is None:
+        yield from lines
+        return
+    while some := list(itertools.islice(lines, replays.MARKS_AT_ONCE)):
+        marks = [one.name.mark for one in some]
+        with step("give_back_rejects"):
+            still_open = replays.give_back(context.store, registration.domain, replay.of, registration.import_seq, marks)
+        if not still_open:
+            raise ImportEndedError(f"Import {registration.import_seq} of domain {registration.domain} was ended by another run.")
+        yield from some
 
 
 def _stored(context: ImportContext, registration: Registration) -> Iterator[Reject]:
     """What the workers rejected, in file order."""
     domain, import_seq = registration.domain, registration.import_seq
-
-    def of(partition: int) -> Iterator[Reject]:
-        for payload in sequence.read_rejects(context.store, domain, partition, import_seq):
-            yield from decode_rejects(payload)
-
-    return heapq.merge(*(of(partition) for partition in range(registration.needed_plan.partitions)), key=lambda one: one.offset)
+    payloads = (counts.read_rejects(context.store, domain, one, import_seq) for one in range(registration.needed_plan.partitions))
+    return in_file_order(payload for found in payloads for payload in found)
 
 
-def _fields(reject: Reject, raw: bytes, separator: str, width: int) -> list[str]:
-    text = raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-    cells = cells_of(text, separator) if reject.reason not in UNREADABLE else []
-    readable = len(cells) == width
-    own = [str(reject.line), str(reject.offset), reject.column or "", reject.reason.value, reject.reason.message]
-    return [*own, "", *cells] if readable else [*own, text, *([""] * width)]
+def in_file_order(payloads: Iterable[bytes]) -> Iterator[Reject]:
+    """The rejects of all payloads. Each is in file order, but they overlap: what other partitions decide comes later than the rows around it.
+
+    A payload is read when the first of its rejects is next, so that few are in memory.
+    """
+    later = deque(sorted(payloads, key=first_offset))
+    current: list[tuple[int, int, Reject, Iterator[Reject]]] = []  # by offset; the number only tells ties apart
+    for number in itertools.count():
+        while later and (not current or first_offset(later[0]) <= current[0][0]):
+            rest = decode_rejects(later.popleft())
+            reject = next(rest)
+            heapq.heappush(current, (reject.offset, -len(later) - 1, reject, rest))
+        if not current:
+            return
+        _, _, reject, rest = heapq.heappop(current)
+        yield reject
+        following = next(rest, None)
+        if following is not None:
+            heapq.heappush(current, (following.offset, number, following, rest))

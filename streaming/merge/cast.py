@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from email_validator import SPECIAL_USE_DOMAIN_NAMES
 
+from headrace.address import PROFILE_IDENTIFIER, profile_identifier_of
 from headrace.cells import BLANKS, FRACTION_DIGITS, INTEGER_DIGITS, CellFormat, read_cell, read_identifier, read_list
-from headrace.import_plan import PlannedMapping
+from headrace.import_plan import Binding, PlannedMapping
 from headrace.outcomes import Reason
-from profile_store.records import ITEM, has_control_characters, stored, stored_column
-from streaming.merge.vectors import ITEMS, Mask, bools, item_keys, null_where
+from profile_store.records import ITEM, has_control_characters, plain, stored, stored_column
+from streaming.merge.moments import read_moments, shape_of
+from streaming.merge.vectors import Mask, bools, doubles, item_keys, null_where
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,29 @@ class Cast:
 
 def cast_column(cells: pa.StringArray, mapping: PlannedMapping, cell_format: CellFormat) -> Cast:
     """Read a column (no nulls) for the property that it is mapped to."""
+    cast = _cast_whole(cells, mapping, cell_format)
+    return cast if mapping.longest is None else _refuse_long(cast, mapping.longest, multiple=mapping.multiple)
+
+
+def _refuse_long(cast: Cast, longest: int, *, multiple: bool) -> Cast:
+    """Values of more characters are bad. What is stored is no shorter than the value is, so that only few are looked at."""
+    long = np.flatnonzero(bools(pc.greater(pc.utf8_length(cast.values), longest)))
+    texts = cast.values.take(pa.array(long)).to_pylist()
+    bad = [row for row, text in zip(long.tolist(), texts, strict=True) if _length(text, multiple=multiple) > longest]
+    if not bad:
+        return cast
+    mask = np.zeros(len(cast.values), bool)
+    mask[bad] = True
+    return Cast(null_where(cast.values, mask), cast.bad | dict.fromkeys(bad, Reason.TOO_LONG), cast.blank)
+
+
+def _length(text: str, *, multiple: bool) -> int:
+    """Of the longest value in a stored one."""
+    value = plain(text, multiple=multiple)
+    return len(value) if isinstance(value, str) else max(map(len, value))
+
+
+def _cast_whole(cells: pa.StringArray, mapping: PlannedMapping, cell_format: CellFormat) -> Cast:
     if mapping.identifier:
         return cast_identifiers(cells, mapping.type, cell_format)
     if mapping.multiple and cell_format.multi_value is not None and _any_contains(cells, cell_format.multi_value):
@@ -54,6 +79,17 @@ def cast_identifiers(cells: pa.StringArray, type_name: str, cell_format: CellFor
         return _by_cell(trimmed, *_fast_emails(trimmed, cell_format), lambda text: read_identifier(type_name, text, cell_format))
     nothing = pa.nulls(len(trimmed), pa.string()), np.zeros(len(trimmed), bool)
     return _by_cell(trimmed, *nothing, lambda text: read_identifier(type_name, text, cell_format))
+
+
+def cast_bound(cells: pa.StringArray, binding: Binding, cell_format: CellFormat) -> Cast:
+    """Read a column of identifiers that are bound and not stored; profile identifiers as 32 hex characters."""
+    if binding.property != PROFILE_IDENTIFIER:
+        return cast_identifiers(cells, binding.type, cell_format)
+    texts = cells.to_pylist()
+    found = [profile_identifier_of(text) for text in texts]
+    blank = np.fromiter((not text.strip() for text in texts), bool, len(texts))
+    bad = {row: Reason.INVALID_IDENTIFIER for row, one in enumerate(found) if one is None and not blank[row]}
+    return Cast(pa.array([None if one is None else one.hex() for one in found], pa.string()), bad, blank)
 
 
 _Reader = Callable[[str, str, CellFormat], Any]
@@ -113,10 +149,8 @@ def _fast_texts(cells: pa.StringArray, separator: str) -> tuple[pa.StringArray, 
     items, rows = parts.flatten(), pc.list_parent_indices(parts).to_numpy(zero_copy_only=False)
     known = np.ones(len(cells), bool)
     known[rows[bools(pc.equal(_trim(items), ""))]] = False
-    keys = np.sort(item_keys(rows, items))
-    twice = keys[1:][keys[1:] == keys[:-1]]
-    if len(twice):
-        known[twice // ITEMS] = False
+    keys, distinct = item_keys(rows, items)
+    known[doubles(keys, len(cells) * distinct) // distinct] = False
     return pc.replace_substring(cells, separator, ITEM), known
 
 
@@ -142,12 +176,24 @@ _NUMBER_SHAPE = {
 }
 
 
+_CANONICAL = rf"\A(?:0|-?(?:[1-9][0-9]{{0,{INTEGER_DIGITS - 1}}}(?:\.[0-9]{{0,{FRACTION_DIGITS - 1}}}[1-9])?|0\.[0-9]{{0,{FRACTION_DIGITS - 1}}}[1-9]))\z"
+"""A number as it is stored already: most are written so."""
+
+
 def _fast_numbers(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
-    known = bools(pc.match_substring_regex(cells, _NUMBER_SHAPE[cell_format.decimal]))
-    numbers = null_where(cells, ~known)
+    numbers = pc.replace_substring(cells, ",", ".") if cell_format.decimal == "," else cells
+    as_stored = bools(pc.match_substring_regex(numbers, _CANONICAL))
     if cell_format.decimal == ",":
-        numbers = pc.replace_substring(numbers, ",", ".")
-    return canonical_numbers(numbers.cast(pa.decimal128(38, FRACTION_DIGITS))), known
+        as_stored &= ~bools(pc.match_substring(cells, "."))
+    if as_stored.all():
+        return numbers, as_stored
+    others = pa.array(~as_stored)
+    rest = cells.filter(others)
+    known = bools(pc.match_substring_regex(rest, _NUMBER_SHAPE[cell_format.decimal]))
+    read = null_where(numbers.filter(others), ~known).cast(pa.decimal128(38, FRACTION_DIGITS))
+    everywhere = as_stored.copy()
+    everywhere[~as_stored] = known
+    return pc.replace_with_mask(numbers, others, canonical_numbers(read)), everywhere
 
 
 def canonical_numbers(numbers: pa.Decimal128Array) -> pa.StringArray:
@@ -161,74 +207,33 @@ def canonical_numbers(numbers: pa.Decimal128Array) -> pa.StringArray:
     return pc.if_else(pc.is_in(trimmed, pa.array(["", "-0", "-", "0"])), "0", trimmed)
 
 
-_PARTS = {"Y": (4, pc.year), "m": (2, pc.month), "d": (2, pc.day), "H": (2, pc.hour), "M": (2, pc.minute), "S": (2, pc.second)}
-
-
-def _fast_moments(cells: pa.StringArray, pattern: str) -> tuple[Any, Mask]:
-    """Timestamps in seconds, where the pattern has numbers of fixed width only and Arrow's reading holds digit by digit.
-
-    Arrow takes 30 February for 2 March, and a 60th second for the next minute: so each part is compared with the text.
-    """
-    shape, parts = _fixed_shape(pattern)
-    if not parts:
-        return pa.nulls(len(cells), pa.timestamp("s")), np.zeros(len(cells), bool)
-    known = bools(pc.match_substring_regex(cells, shape))
-    moments = pc.strptime(null_where(cells, ~known), pattern, "s", error_is_null=True)
-    known &= bools(pc.is_valid(moments))
-    for directive, place in parts:
-        length, part_of = _PARTS[directive]
-        written = pc.utf8_slice_codeunits(null_where(cells, ~known), place, place + length).cast(pa.int64())
-        known &= bools(pc.equal(written, part_of(moments)))
-    known &= bools(pc.greater(pc.year(moments), 0))
-    return moments, known
-
-
-def _fixed_shape(pattern: str) -> tuple[str, list[tuple[str, int]]]:
-    """The regular expression of a strptime pattern whose every part has one width, the places of the parts; no parts: there is none."""
-    shape, place, rest = r"\A", 0, pattern
-    parts: list[tuple[str, int]] = []
-    while rest:
-        if rest[0] == "%":
-            directive = rest[1:2]
-            if directive not in _PARTS or directive in (one for one, _ in parts):
-                return "", []
-            length = _PARTS[directive][0]
-            parts.append((directive, place))
-            shape += f"[0-9]{{{length}}}"
-            place, rest = place + length, rest[2:]
-        else:
-            if rest[0].isspace():
-                shape += " " if rest[0] == " " else r"\z\A"
-            else:
-                shape += re.escape(rest[0])
-            place, rest = place + 1, rest[1:]
-    if not {"Y", "m", "d"} <= {one for one, _ in parts}:
-        return "", []
-    return shape + r"\z", parts
-
-
 def _fast_dates(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
-    moments, known = _fast_moments(cells, cell_format.date_format)
-    return moments.cast(pa.date32()).cast(pa.string()), known
+    shape = shape_of(cell_format.date_format)
+    return _nothing(cells) if shape is None else read_moments(cells, shape, "Y-m-d", (1, 9999))
 
 
 def _fast_datetimes(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
-    moments, known = _fast_moments(cells, cell_format.datetime_format)
-    # The calendar's ends go to the definition: a zone's offset leaves the years that can be written.
-    known &= bools(pc.and_(pc.greater(pc.year(moments), 1), pc.less(pc.year(moments), 9999)))
-    moments = null_where(moments, ~known)
-    if cell_format.time_zone != "UTC":
-        if not _arrow_knows(cell_format.time_zone):
-            return pa.nulls(len(cells), pa.string()), np.zeros(len(cells), bool)
-        known &= bools(pc.less_equal(pc.year(moments), LAST_YEAR_OF_RULES))
-        moments = null_where(moments, ~known)
-        zone = {"timezone": cell_format.time_zone, "ambiguous": "earliest"}
-        before = pc.assume_timezone(moments, nonexistent="earliest", **zone)
-        after = pc.assume_timezone(moments, nonexistent="latest", **zone)
-        known &= bools(pc.equal(before, after))
-        moments = after.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s"))
-    texts = pc.binary_join_element_wise(pc.replace_substring(moments.cast(pa.string()), " ", "T"), "Z", "")
-    return texts, known
+    """The calendar's ends go to the definition: a zone's offset leaves the years that can be written."""
+    shape = shape_of(cell_format.datetime_format)
+    if shape is None:
+        return _nothing(cells)
+    if cell_format.time_zone == "UTC":
+        return read_moments(cells, shape, "Y-m-dTH:M:SZ", (2, 9998))
+    if not _arrow_knows(cell_format.time_zone):
+        return _nothing(cells)
+    texts, known = read_moments(cells, shape, "Y-m-dTH:M:S", (2, LAST_YEAR_OF_RULES))
+    moments = texts.cast(pa.timestamp("s"))
+    zone = {"timezone": cell_format.time_zone, "ambiguous": "earliest"}
+    before = pc.assume_timezone(moments, nonexistent="earliest", **zone)
+    after = pc.assume_timezone(moments, nonexistent="latest", **zone)
+    known &= bools(pc.equal(before, after))
+    moments = after.cast(pa.timestamp("s", "UTC")).cast(pa.timestamp("s"))
+    return pc.binary_join_element_wise(pc.replace_substring(moments.cast(pa.string()), " ", "T"), "Z", ""), known
+
+
+def _nothing(cells: pa.StringArray) -> tuple[pa.StringArray, Mask]:
+    """Nothing is certain."""
+    return pa.nulls(len(cells), pa.string()), np.zeros(len(cells), bool)
 
 
 LAST_YEAR_OF_RULES = 2037
@@ -267,12 +272,26 @@ def _fast_booleans(cells: pa.StringArray, _cell_format: CellFormat) -> tuple[pa.
     return pc.if_else(true, "true", "false"), bools(pc.or_(true, false))
 
 
+def _fast_numerals(cells: pa.StringArray, cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
+    return cells, bools(pc.match_substring_regex(cells, _NUMBER_SHAPE[cell_format.decimal]))
+
+
+_PHONE_SHAPE = r"\A\+1[2-9][0-9]{9}\z"
+"""North American numbers as machines write them: all of them are possible. Others are judged by phonenumbers, at 10 µs each."""
+
+
+def _fast_phones(cells: pa.StringArray, _cell_format: CellFormat) -> tuple[pa.StringArray, Mask]:
+    return cells, bools(pc.match_substring_regex(cells, _PHONE_SHAPE))
+
+
 _FAST: dict[str, Callable[[pa.StringArray, CellFormat], tuple[pa.StringArray, Mask]]] = {
     "number": _fast_numbers,
     "date": _fast_dates,
     "datetime": _fast_datetimes,
     "email": _fast_emails,
     "boolean": _fast_booleans,
+    "numeral": _fast_numerals,
+    "phone": _fast_phones,
 }
 
 

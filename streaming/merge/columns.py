@@ -13,14 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.cells import FRACTION_DIGITS
-from headrace.import_plan import ImportPlan, PlannedMapping
+from headrace.import_plan import ImportPlan
 from headrace.outcomes import Outcomes, Reason, Reject
-from profile_store.records import ITEM, decode_records
-from streaming.merge.cast import canonical_numbers, cast_column
-from streaming.merge.fold import SUM_OVERFLOW, fold_rows, fold_sum
-from streaming.merge.step import CREATED, OUTCOMES, REJECTED, SKIPPED, UNCHANGED, UNDECIDED, UPDATED, Profiles, Step
-from streaming.merge.vectors import Mask, Places, bools, differs, item_keys, null_where, put, take
+from profile_store.records import decode_records
+from streaming.merge.cast import cast_bound, cast_column
+from streaming.merge.claim import Round, claim_cells, intricate_rows
+from streaming.merge.consent import judge_consent
+from streaming.merge.fold import fold_rows
+from streaming.merge.keep import keep_imported
+from streaming.merge.rules import merged_values
+from streaming.merge.step import CREATED, OUTCOMES, REJECTED, SKIPPED, UNCHANGED, UNDECIDED, UPDATED, ClaimedCells, Profiles, Step
+from streaming.merge.undecided import current_prefix
+from streaming.merge.vectors import Places, bools, differs, null_where, put, take
 
 SMALL_ROUND = 24
 """Below this many rows a round in columns costs more than folding them one by one."""
@@ -28,9 +32,12 @@ SMALL_ROUND = 24
 
 @dataclass(frozen=True, slots=True)
 class Merged:
+    """`claimed`: the cells whose identifiers are to be claimed, their rows counted from 0 in the batch."""
+
     profiles: Profiles
     outcomes: Outcomes
     rejects: list[Reject]
+    claimed: list[ClaimedCells]
 
 
 def distinct_addresses(rows: pa.RecordBatch) -> tuple[list[bytes], Places]:
@@ -39,22 +46,45 @@ def distinct_addresses(rows: pa.RecordBatch) -> tuple[list[bytes], Places]:
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def merge_batch(rows: pa.RecordBatch, addresses: list[bytes], codes: Places, blobs: list[bytes | None], plan: ImportPlan) -> Merged:
-    """Merge `rows` into the stored records `blobs` of `addresses`. Raises UnsupportedFormatError for a record of a newer format."""
+def read_records(addresses: list[bytes], blobs: list[bytes | None], plan: ImportPlan, import_seq: int) -> Profiles:
+    """The profiles at `addresses`, from their records. Raises UnsupportedFormatError for a record of a newer format."""
     columns = decode_records(blobs, plan.width)
+    notes = columns["undecided"]
+    if notes.null_count < len(notes):
+        columns["undecided"] = null_where(notes, ~bools(pc.starts_with(notes, current_prefix(import_seq))))
     exists = np.fromiter((blob is not None for blob in blobs), bool, len(blobs))
-    profiles = Profiles(addresses, columns, exists, np.zeros(len(blobs), bool))
+    return Profiles(addresses, columns, exists, np.zeros(len(blobs), bool), np.zeros(len(blobs), bool))
+
+
+def merge_rows(rows: pa.RecordBatch, codes: Places, profiles: Profiles, plan: ImportPlan, import_seq: int) -> Merged:
+    """Merge `rows` into `profiles`, in place; `codes`: row → place of its profile. Rows are as the splitter cuts them."""
     places = {column: str(place) for place, column in enumerate(plan.columns)}
     casts = [cast_column(rows.column(places[mapping.column]), mapping, plan.cells) for mapping in plan.mappings]
-    step = Step(plan, profiles, codes, casts, np.full(rows.num_rows, UNDECIDED, np.int8), {})
+    step = Step(
+        plan,
+        import_seq,
+        profiles,
+        codes,
+        rows.column("link").to_numpy() if plan.has_several_links else np.zeros(rows.num_rows, np.int8),
+        rows.column("line").to_numpy(),
+        casts,
+        [
+            casts[one.mapping] if one.mapping is not None else cast_bound(rows.column(places[one.column]), one, plan.cells)
+            for one in plan.bindings
+        ],
+        np.full(rows.num_rows, UNDECIDED, np.int8),
+    )
     _judge_cells(step)
-    _merge_rounds(step, np.flatnonzero(step.outcome == UNDECIDED))
-    return Merged(profiles, _count(step), _rejects(step, rows))
+    # Who has not consented is told apart before what is wrong with a row: a withdrawal counts in a row that would be rejected, too.
+    _merge_rounds(step, np.arange(rows.num_rows) if plan.objectives else np.flatnonzero(step.outcome == UNDECIDED))
+    profiles.imported[codes[step.outcome <= UNCHANGED]] = True
+    keep_imported(profiles, plan)
+    return Merged(profiles, _count(step), _rejects(step, rows), step.claimed)
 
 
 def _judge_cells(step: Step) -> None:
     if step.plan.on_bad_cell == "reject_row":
-        for cast in step.casts:
+        for cast in step.each_cast():
             step.outcome[list(cast.bad)] = REJECTED
 
 
@@ -62,7 +92,8 @@ def _merge_rounds(step: Step, rows: Places) -> None:
     """All rows, in rounds: the k-th row of each address in round k."""
     if not step.plan.allow_creation:
         absent = ~step.profiles.exists[step.codes[rows]]
-        step.outcome[rows[absent]] = SKIPPED
+        away = judge_consent(step, rows[absent]) if step.plan.objectives else rows[absent]
+        step.outcome[away] = SKIPPED
         rows = rows[~absent]
     ranks = _occurrence(step.codes[rows])
     sizes = np.bincount(ranks) if len(ranks) else np.zeros(0, np.int64)
@@ -70,7 +101,15 @@ def _merge_rounds(step: Step, rows: Places) -> None:
         if size < SMALL_ROUND:
             fold_rows(step, rows[ranks >= number])
             return
-        _merge_round(step, rows[ranks == number])
+        here = rows[ranks == number]
+        if step.plan.objectives:
+            here = judge_consent(step, here)
+        intricate = intricate_rows(step, here)
+        if intricate.any():
+            fold_rows(step, here[intricate])
+            here = here[~intricate]
+        if len(here):
+            _merge_round(step, here)
 
 
 def _occurrence(codes: Places) -> Places:
@@ -93,20 +132,25 @@ def _merge_round(step: Step, rows: Places) -> None:
     refused = np.zeros(len(rows), bool)
     for mapping, cast in zip(plan.mappings, step.casts, strict=True):
         old = take(profiles.columns[str(mapping.property_id)], codes)
-        new = take(cast.values, rows)
-        value, overflow = _apply(mapping, old, new)
+        value, overflow = merged_values(mapping, old, cast, rows)
         if overflow is not None:
-            step.overflow.setdefault(mapping.column, []).extend(rows[overflow].tolist())
+            step.overflow.setdefault((mapping.column, mapping.property), []).extend(rows[overflow].tolist())
             if plan.on_bad_cell == "reject_row":
                 refused |= overflow
-        if mapping.blank == "clear":
-            value = null_where(value, cast.blank[rows])
         merged[str(mapping.property_id)] = old, value
     changed = np.zeros(len(rows), bool)
-    for old, value in merged.values():
-        changed |= differs(old, value)
-    changed &= ~refused
+    by_identifiers = changed.copy()
+    for mapping in plan.mappings:
+        differing = differs(*merged[str(mapping.property_id)])
+        if mapping.identifier:
+            by_identifiers |= differing
+        else:
+            changed |= differing
     existed = profiles.exists[codes]
+    if plan.bindings:
+        in_doubt = existed & ~changed
+        claim_cells(step, Round(rows, codes, ~refused, in_doubt), {name: old for name, (old, _) in merged.items()})
+    changed = (changed | by_identifiers) & ~refused
     step.outcome[rows] = np.where(refused, REJECTED, np.where(existed, np.where(changed, UPDATED, UNCHANGED), CREATED))
     for name, (_, value) in merged.items():
         profiles.columns[name] = put(profiles.columns[name], codes, value, ~refused)
@@ -114,79 +158,22 @@ def _merge_round(step: Step, rows: Places) -> None:
     profiles.exists[codes] |= ~refused
 
 
-def _apply(mapping: PlannedMapping, old: pa.StringArray, new: pa.StringArray) -> tuple[pa.StringArray, Mask | None]:
-    """The values that a rule gives (SPEC M4–M7), and where a sum is out of range, if anywhere."""
-    match mapping.rule:
-        case "set":
-            return pc.coalesce(new, old), None
-        case "set_if_empty":
-            return pc.coalesce(old, new), None
-        case "add":
-            return _add(old, new), None
-        case "sum":
-            return _sum(old, new)
-
-
-def _add(old: pa.StringArray, new: pa.StringArray) -> pa.StringArray:
-    both = bools(pc.and_(pc.is_valid(old), pc.is_valid(new)))
-    value = pc.coalesce(old, new)
-    if not both.any():
-        return value
-    mask = pa.array(both)
-    return pc.replace_with_mask(value, mask, _union(old.filter(mask), new.filter(mask)))
-
-
-def _union(old: pa.StringArray, new: pa.StringArray) -> pa.StringArray:
-    """Row by row, `old` and behind it the items of `new` that are not in it. Both in stored form, without nulls, each without doubles."""
-    before, after = pc.split_pattern(old, ITEM), pc.split_pattern(new, ITEM)
-    items = pa.concat_arrays([before.flatten(), after.flatten()])
-    rows = np.concatenate([pc.list_parent_indices(lists).to_numpy(zero_copy_only=False) for lists in (before, after)])
-    keys = item_keys(rows, items)
-    there = len(before.flatten())
-    fresh = np.flatnonzero(~np.isin(keys[there:], keys[:there])) + there
-    if not len(fresh):
-        return old
-    counts = np.bincount(rows[fresh], minlength=len(old))
-    ends = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
-    added = pc.binary_join(pa.ListArray.from_arrays(pa.array(ends), items.take(pa.array(fresh))), ITEM)
-    return pc.if_else(pa.array(counts > 0), pc.binary_join_element_wise(old, added, ITEM), old)
-
-
-_SAFE = pa.decimal128(37, FRACTION_DIGITS)
-"""One digit less than numbers may have: two of these add up to one that is in range."""
-
-
-def _sum(old: pa.StringArray, new: pa.StringArray) -> tuple[pa.StringArray, Mask | None]:
-    try:
-        total = pc.add(pc.fill_null(old, "0").cast(_SAFE), pc.fill_null(new, "0").cast(_SAFE))
-    except pa.ArrowInvalid:  # a number of 38 digits: one by one
-        return _sum_slowly(old, new)
-    return pc.if_else(pc.is_valid(new), canonical_numbers(total), old), None
-
-
-def _sum_slowly(old: pa.StringArray, new: pa.StringArray) -> tuple[pa.StringArray, Mask]:
-    totals = [fold_sum(a, b) for a, b in zip(old.to_pylist(), new.to_pylist(), strict=True)]
-    overflow = np.fromiter((total is SUM_OVERFLOW for total in totals), bool, len(totals))
-    kept = [a if total is SUM_OVERFLOW else total for a, total in zip(old.to_pylist(), totals, strict=True)]
-    return pa.array(kept, pa.string()), overflow
-
-
 def _count(step: Step) -> Outcomes:
     counts = np.bincount(step.outcome, minlength=len(OUTCOMES)).tolist()
-    cells = sum(len(cast.bad) for cast in step.casts) + sum(map(len, step.overflow.values()))
+    cells = sum(len(cast.bad) for cast in step.each_cast())
+    cells += sum(map(len, step.overflow.values())) + sum(map(len, step.conflicts.values()))
     return Outcomes(**{outcome.value: counts[place] for place, outcome in enumerate(OUTCOMES)}, cells=cells)
 
 
 def _rejects(step: Step, rows: pa.RecordBatch) -> list[Reject]:
     """Every rejected cell, in file order."""
-    found = [
-        (row, mapping.column, reason)
-        for mapping, cast in zip(step.plan.mappings, step.casts, strict=True)
-        for row, reason in cast.bad.items()
-    ]
-    found += [(row, column, Reason.SUM_OVERFLOW) for column, places in step.overflow.items() for row in places]
+    cells = {id(cast): ((one.column, one.property), cast) for one, cast in zip(step.plan.bindings, step.bound, strict=True)}
+    cells |= {id(cast): ((one.column, one.property), cast) for one, cast in zip(step.plan.mappings, step.casts, strict=True)}
+    found = [(row, cell, reason) for cell, cast in cells.values() for row, reason in cast.bad.items()]
+    found += [(row, cell, Reason.SUM_OVERFLOW) for cell, places in step.overflow.items() for row in places]
+    found += [(row, cell, Reason.IDENTIFIER_CONFLICT) for cell, places in step.conflicts.items() for row in places]
     if not found:
         return []
     lines, offsets = rows.column("line"), rows.column("offset")
     found.sort(key=lambda one: one[0])
-    return [Reject(lines[row].as_py(), offsets[row].as_py(), column, reason) for row, column, reason in found]
+    return [Reject(lines[row].as_py(), offsets[row].as_py(), column, reason, name) for row, (column, name), reason in found]

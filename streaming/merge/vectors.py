@@ -22,14 +22,38 @@ def null_where(values: Any, mask: Mask) -> Any:
     return pc.if_else(pa.array(mask), pa.scalar(None, values.type), values) if mask.any() else values
 
 
-ITEMS = 1 << 32
+_TABLE = 20_000_000
+"""So many marks at most (a byte each) are held in place of sorting."""
 
 
-def item_keys(rows: Places, items: pa.StringArray) -> Places:
-    """A number for each (row, text): equal where both are. `key // ITEMS` is the row."""
-    codes = items.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    keys: Places = rows.astype(np.int64) * ITEMS + codes
-    return keys
+def item_keys(rows: Places, items: pa.StringArray) -> tuple[Places, int]:
+    """A number for each (row, text), equal where both are: row * distinct texts + text. And how many distinct texts there are."""
+    encoded = items.dictionary_encode()
+    distinct = max(1, len(encoded.dictionary))
+    keys: Places = rows.astype(np.int64) * distinct + encoded.indices.to_numpy(zero_copy_only=False)
+    return keys, distinct
+
+
+def not_among(keys: Places, others: Places, end: int) -> Mask:
+    """Which keys are not among the others; all are below `end`."""
+    if end > _TABLE:
+        return ~np.isin(keys, others)
+    there = np.zeros(end, bool)
+    there[others] = True
+    found: Mask = ~there[keys]
+    return found
+
+
+def doubles(keys: Places, end: int) -> Places:
+    """The keys that are there more than once; all are below `end`."""
+    if end <= _TABLE:
+        there = np.zeros(end, bool)
+        there[keys] = True
+        if np.count_nonzero(there) == len(keys):
+            return np.empty(0, np.int64)
+    ordered = np.sort(keys)
+    found: Places = ordered[1:][ordered[1:] == ordered[:-1]]
+    return found
 
 
 def differs(old: pa.StringArray, new: pa.StringArray) -> Mask:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from headrace.errors import UnsupportedFormatError
+from headrace.errors import TerminalError, UnsupportedFormatError
+from headrace.formats import STATEFUL_ENCODINGS
 from streaming.split.rows import NEWLINE, Block, Positions
 from streaming.split.separator import Separator
 
@@ -17,8 +18,6 @@ Read = Callable[[int], bytes]
 """`read(n)`: at least one byte and about `n`; b"" at the end."""
 
 _BAD_BYTE = "\udcff"
-_STATEFUL = ("iso2022", "hz", "utf-7")
-"""A byte's meaning depends on all bytes before it: one fault would spoil the rest of the file, and a line end can't be found by itself."""
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
@@ -36,19 +35,20 @@ codecs.register_error("headrace.mark", _mark)
 class Text:
     """A file's bytes as UTF-8, for `RowReader`: its separator as one byte, its byte order mark left out.
 
-    Not for several threads. Raises UnsupportedFormatError for an encoding that is not read.
+    `file`: how errors call it. Not for several threads. Raises UnsupportedFormatError for an encoding that is not read, and from `read` TerminalError where
+    a byte order mark is missing.
     """
 
-    def __init__(self, read: Read, encoding: str, separator: Separator) -> None:
+    def __init__(self, read: Read, encoding: str, separator: Separator, file: str) -> None:
         name = codecs.lookup(encoding).name
-        if name.startswith(_STATEFUL):
+        if name.startswith(STATEFUL_ENCODINGS):
             raise UnsupportedFormatError(
                 f"The encoding {name} is not read: it keeps state from byte to byte.", hint="Convert the file to UTF-8."
             )
         plain = name in ("utf-8", "utf-8-sig", "ascii")
         self._lines = None if plain and separator.is_plain else _LineStarts(name)
         noted = read if self._lines is None else self._lines.noting(read)
-        self._text = _WithoutMark(noted if plain else _Transcoder(noted, name).read)
+        self._text = _WithoutMark(noted if plain else _Transcoder(noted, name, file).read)
         self.read: Read = self._text.read if separator.is_plain else separator.trading(self._text.read)
 
     def located(self, block: Block) -> Block:
@@ -90,8 +90,10 @@ class _WithoutMark:
 
 
 class _Transcoder:
-    def __init__(self, read: Read, encoding: str) -> None:
+    def __init__(self, read: Read, encoding: str, file: str) -> None:
         self._read = read
+        self._encoding = encoding
+        self._file = file
         self._decoder = codecs.getincrementaldecoder(encoding)("headrace.mark")
         self._ended = False
 
@@ -99,7 +101,14 @@ class _Transcoder:
         while not self._ended:
             chunk = self._read(size)
             self._ended = not chunk
-            text = self._decoder.decode(chunk, final=self._ended)
+            try:
+                text = self._decoder.decode(chunk, final=self._ended)
+            except UnicodeError:  # what a byte order cannot be told of; single characters never raise (`_mark`)
+                raise TerminalError(
+                    f"{self._file}, line 1, byte 0: this is not {self._encoding}: it does not begin with a byte order mark.",
+                    code="BAD_ENCODING",
+                    hint=f"Set `encoding` in the goal's format: {self._encoding}-le or {self._encoding}-be for a file without the mark, or what it is.",
+                ) from None
             if text:
                 return text.encode("utf-8", "surrogateescape")
         return b""

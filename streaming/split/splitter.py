@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.address import PROFILE_IDENTIFIER, addresses_of, profile_identifier_of
 from headrace.import_plan import ImportPlan
-from headrace.outcomes import Reason, Reject
-from streaming.merge.cast import cast_identifiers
-from streaming.split.batches import PartitionBatches, RowBatch
+from headrace.outcomes import Reject
+from streaming.split.batches import LINK, PartitionBatches, RowBatch, Sizes, row_sizes
 from streaming.split.encoding import Read, Text
+from streaming.split.links import link_rows
 from streaming.split.rows import Block, RowReader
 from streaming.split.separator import Separator
 from streaming.split.table import Columns, HeaderError, TableReader, first_row, read_header
 
 ADDRESS = pa.binary(16)
+LENT_BLOCKS = 8
+"""Rows wait for their batch where the block lies that they came in; after so many blocks they are copied, so that no more are held."""
 
 
 @dataclass(slots=True)
@@ -44,14 +46,17 @@ class Splitter:
         self._name = name
         self.header: list[str] = []
         self._separator = Separator(plan.file_format.separator)
-        self._text = Text(read, plan.file_format.encoding, self._separator)
-        self._partitions = [PartitionBatches(partition, len(plan.columns)) for partition in range(plan.partitions)]
+        self._text = Text(read, plan.file_format.encoding, self._separator, name)
+        self._partitions = [PartitionBatches(partition, len(plan.columns) + plan.has_several_links) for partition in range(plan.partitions)]
         self.totals = SplitTotals(batches=[0] * plan.partitions)
 
     def batches(self) -> Iterator[RowBatch]:
-        for _, columns in self._blocks():
-            for partition, rows in self._route(columns):
-                yield from self._partitions[partition].add(rows)
+        for number, (_, columns) in enumerate(self._blocks(), 1):
+            for partition, rows, sizes in self._route(columns):
+                yield from self._partitions[partition].add(rows, sizes)
+            if number % LENT_BLOCKS == 0:
+                for gathered in self._partitions:
+                    gathered.keep()
         for gathered in self._partitions:
             yield from gathered.finish()
         self.totals.batches = [one.batches for one in self._partitions]
@@ -60,7 +65,7 @@ class Splitter:
         """Every rejected row and cell in file order, with the row's bytes: the splitter's own, and `stored` ones (by ascending offset)."""
         waiting = next(stored, None)
         for block, columns in self._blocks():
-            _, unusable = self._addresses(columns)
+            unusable = link_rows(columns.cells, columns.rows, self._plan).unusable
             found = [(Reject(one.line, one.offset, None, one.reason), self._separator.traded(one.raw)) for one in columns.bad]
             own = [Reject(int(columns.lines[row]), int(columns.offsets[row]), None, reason) for row, reason in unusable.items()]
             while waiting is not None and columns.rows and waiting.offset <= columns.offsets[-1]:
@@ -73,7 +78,7 @@ class Splitter:
     def _blocks(self) -> Iterator[tuple[Block, Columns]]:
         """The rows as they stand in the file, and as columns of text; rows are counted on the way."""
         separator = self._separator
-        wanted = tuple(dict.fromkeys((self._plan.link.column, *self._plan.columns)))
+        wanted = tuple(dict.fromkeys((*(link.column for link in self._plan.links), *self._plan.columns)))
         table: TableReader | None = None
         for found in RowReader(self._text.read, separator.byte).blocks():
             block = self._text.located(found)
@@ -89,48 +94,31 @@ class Splitter:
         if table is None:
             raise HeaderError(f"{self._name}: the file is empty.", code="EMPTY_FILE", hint="The first line must name the columns.")
 
-    def _route(self, columns: Columns) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The rows for each partition, in file order within it."""
-        addresses, unusable = self._addresses(columns)
-        self.totals.rejected += len(columns.bad) + len(unusable)
+    def _route(self, columns: Columns) -> Iterator[tuple[int, pa.RecordBatch, Sizes]]:
+        """The rows for each partition, in file order within it, and their sizes. They are lent: they hold the whole block."""
+        linked = link_rows(columns.cells, columns.rows, self._plan)
+        self.totals.rejected += len(columns.bad) + len(linked.unusable)
         if not columns.rows:
             return
-        packed = b"".join(addresses)
+        packed = b"".join(linked.addresses)
         keep = np.ones(columns.rows, bool)
-        keep[list(unusable)] = False
+        keep[list(linked.unusable)] = False
         words = np.frombuffer(packed, "<u8")[::2]
-        partitions = (words % np.uint64(self._plan.partitions)).astype(np.int64)
+        partitions = (words % np.uint64(self._plan.partitions)).astype(np.uint16 if self._plan.partitions <= 1 << 16 else np.int64)
         rows = pa.record_batch(
-            [
-                pa.array(columns.lines, pa.int64()),
-                pa.array(columns.offsets, pa.int64()),
-                pa.Array.from_buffers(ADDRESS, columns.rows, [None, pa.py_buffer(packed)]),
-                *(columns.cells[name] for name in self._plan.columns),
-            ],
-            names=["line", "offset", "address", *(str(place) for place in range(len(self._plan.columns)))],
+            {
+                "line": pa.array(columns.lines, pa.int64()),
+                "offset": pa.array(columns.offsets, pa.int64()),
+                "address": pa.Array.from_buffers(ADDRESS, columns.rows, [None, pa.py_buffer(packed)]),
+                **({LINK: pa.array(linked.used, pa.int8())} if self._plan.has_several_links else {}),
+                **{str(place): columns.cells[name] for place, name in enumerate(self._plan.columns)},
+            }
         )
         order = np.argsort(partitions, kind="stable")
         order = order[keep[order]]
-        bounds = np.flatnonzero(np.diff(partitions[order])) + 1
-        for places in np.split(order, bounds):
-            if len(places):
-                # A copy for each partition: a slice would keep the whole block alive until a slow partition fills a batch.
-                yield int(partitions[places[0]]), rows.take(pa.array(places))
-
-    def _addresses(self, columns: Columns) -> tuple[list[bytes], dict[int, Reason]]:
-        """An address for each row; where there is none, zeros and the reason."""
-        link, nothing = self._plan.link, bytes(16)
-        cells = columns.cells[link.column]
-        if link.property == PROFILE_IDENTIFIER:
-            texts = cells.to_pylist()
-            found = [profile_identifier_of(text) for text in texts]
-            unusable = {
-                row: Reason.INVALID_IDENTIFIER if texts[row].strip() else Reason.NO_IDENTIFIER
-                for row, address in enumerate(found)
-                if address is None
-            }
-            return [address or nothing for address in found], unusable
-        cast = cast_identifiers(cells, link.type, self._plan.cells)
-        values = cast.values.to_pylist()
-        unusable = {int(row): Reason.NO_IDENTIFIER for row in np.flatnonzero(cast.blank)} | cast.bad
-        return addresses_of(self._plan.key, link.property, ("" if value is None else value for value in values)), unusable
+        rows, partitions = rows.take(pa.array(order)), partitions[order]
+        sizes = row_sizes(rows)
+        bounds = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist(), len(order)]
+        for first, end in pairwise(bounds):
+            if end > first:
+                yield int(partitions[first]), rows.slice(first, end - first), sizes[first:end]

@@ -90,7 +90,8 @@ class TableReader:
     """Turns blocks into columns, for one header. `wanted`: the column names to read."""
 
     def __init__(self, header: list[str], wanted: tuple[str, ...], separator: Separator) -> None:
-        self._places = {name: header.index(name) for name in wanted}
+        places = {name: place for place, name in reversed(list(enumerate(header)))}  # the first of each; files may have very many columns
+        self._places = {name: places[name] for name in wanted}
         self._names = [str(place) for place in range(len(header))]
         self._separator = separator
         self._types = {str(place): pa.string() for place in self._places.values()}

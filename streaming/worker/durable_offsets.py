@@ -1,7 +1,7 @@
-"""Which offsets may be committed: those whose batches Redis has made durable (DESIGN §2, Durability).
+"""What Redis has made durable: which offsets may be committed, and which messages for neighbours published (DESIGN §2, Durability).
 
 A thread waits for the disk, so that the loop goes on merging; one wait covers everything committed before it began. What it waits for is read on
-the connection that waits: a Redis that came back without its last second answers like any other, but the fence in it is behind what was applied.
+the connection that waits, by its token: a Redis that came back without its last second answers like any other, but the token in it is an older one.
 """
 
 from __future__ import annotations
@@ -9,50 +9,81 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.errors import HeadraceError
-from profile_store.partitions import read_durable_places
+from headrace.failpoints import step
+from profile_store.partitions import PartitionState, read_durable_tokens
 from profile_store.store import Store
 from streaming import metrics
 
 log = logging.getLogger("headrace.worker")
 
-_RETRY_SECONDS = 0.5
-Applied = tuple[int, int]
-"""(import_seq, batch_no): the last batch of a partition that was applied or skipped. A later one stands for all before it."""
+_RETRY_SECONDS, _LOOK_SECONDS = 0.5, 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """`next_offset` may be committed when Redis has `applied` on disk."""
+@dataclass(slots=True)
+class _Partition:
+    """Our commits since we took the partition over, numbered from 0, which is the takeover itself.
 
-    next_offset: int
-    applied: Applied
+    `tokens`: of the commits that are not known to be durable → their numbers; `next_token`: of a commit that may be under way; `offsets`: (commit,
+    offset of the next message) that wait for it.
+    """
+
+    next_token: str
+    last: int = 0
+    durable: int = 0
+    tokens: dict[str, int] = field(default_factory=dict)
+    offsets: list[tuple[int, int]] = field(default_factory=list)
 
 
 class DurableOffsets:
-    """`add` what was committed (or skipped), `take` what may be committed to Kafka, `take_lost` what Redis lost. Offsets: of the next message."""
+    """`take` what may be committed to Kafka (offsets of the next message), `take_lost` what Redis lost, `durable` up to which commit it is on disk."""
 
     def __init__(self, store: Store, domain: str) -> None:
         self._store = store
         self._domain = domain
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._pending: dict[int, _Pending] = {}
+        self._partitions: dict[int, _Partition] = {}
         self._durable: dict[int, int] = {}
         self._lost: set[int] = set()
-        self._generations: dict[int, int] = {}
         self._trouble = ""
         self._thread = threading.Thread(target=self._run, name=f"durable-offsets-{domain}", daemon=True)
         self._thread.start()
 
-    def add(self, partition: int, next_offset: int, applied: Applied) -> None:
+    def taken_over(self, state: PartitionState) -> None:
+        """The partition is ours, and that is durable."""
         with self._lock:
-            before = self._pending.get(partition)
-            self._pending[partition] = _Pending(next_offset, applied if before is None else max(applied, before.applied))
+            self._partitions[state.partition] = _Partition(state.next_token)
+
+    def committed(self, state: PartitionState) -> int:
+        """We have committed to Redis, which gave this state: the number of that commit."""
+        with self._lock:
+            ours = self._partitions[state.partition]
+            ours.last += 1
+            ours.tokens[state.token] = ours.last
+            ours.next_token = state.next_token
+            number = ours.last
         self._wake.set()
+        return number
+
+    def add(self, partition: int, next_offset: int) -> None:
+        """Everything before this offset is applied, or was before: it may be committed when our last commit is durable."""
+        with self._lock:
+            ours = self._partitions[partition]
+            if ours.last == ours.durable:
+                self._durable[partition] = max(next_offset, self._durable.get(partition, -1))
+            else:
+                ours.offsets.append((ours.last, next_offset))
+
+    def durable(self, partition: int) -> int:
+        """The number of the last commit that is durable; -1 where the partition is not ours."""
+        with self._lock:
+            ours = self._partitions.get(partition)
+            return -1 if ours is None else ours.durable
 
     def take(self) -> dict[int, int]:
         """Partition → offset that became durable since the last call."""
@@ -72,8 +103,9 @@ class DurableOffsets:
         return lost
 
     def waiting(self) -> int:
+        """Partitions with commits that are not known to be durable."""
         with self._lock:
-            return len(self._pending)
+            return sum(ours.last > ours.durable for ours in self._partitions.values())
 
     def forget(self, partitions: Iterable[int]) -> None:
         """Drop what is not durable yet: the partition is no longer ours, or its state has to be read again."""
@@ -98,6 +130,10 @@ class DurableOffsets:
             try:
                 self._make_durable()
                 self._trouble = ""
+                if self.waiting():
+                    # Committed meanwhile; or Redis is back at an earlier commit of ours, which a second look tells from one that goes on.
+                    self._stopping.wait(_LOOK_SECONDS)
+                    self._wake.set()
             except Exception as error:  # noqa: BLE001 - this thread must not end: without it no offset would ever be committed again
                 self._report(error)
                 self._stopping.wait(_RETRY_SECONDS)
@@ -113,27 +149,35 @@ class DurableOffsets:
             log.warning("domain %s: offsets wait for Redis' disk: %s", self._domain, error if known else code, exc_info=not known)
 
     def _make_durable(self) -> None:
+        # One after the other: an answer that is older than one taken in before it would look as if Redis had lost what lies between.
+        with self._asking:
+            self._ask()
+
+    def _ask(self) -> None:
         with self._lock:
-            snapshot = dict(self._pending)
-            generations = dict(self._generations)
-        if not snapshot:
+            asked = {number: ours for number, ours in self._partitions.items() if ours.last > ours.durable}
+        if not asked:
             return
-        there = read_durable_places(self._store, self._domain, {partition: one.applied[0] for partition, one in snapshot.items()})
+        with step("confirm"):
+            tokens = read_durable_tokens(self._store, self._domain, asked)
         with self._lock:
-            for partition, one in snapshot.items():
-                if generations.get(partition, 0) != self._generations.get(partition, 0):
+            for number, ours in asked.items():
+                if self._partitions.get(number) is not ours:
                     continue
-                floor, fence = there.get(partition, (-1, -1))
-                import_seq, batch_no = one.applied
-                if floor < import_seq and fence < batch_no:
-                    self._forget(partition)
-                    self._lost.add(partition)
-                    continue
-                self._durable[partition] = max(one.next_offset, self._durable.get(partition, -1))
-                if self._pending.get(partition) == one:
-                    del self._pending[partition]
+                token = tokens.get(number, "")
+                if token in ours.tokens:
+                    self._now_durable(number, ours, token)
+                elif token != ours.next_token:
+                    self._forget(number)
+                    self._lost.add(number)
+
+    def _now_durable(self, number: int, ours: _Partition, token: str) -> None:
+        ours.durable = ours.tokens[token]
+        ours.tokens = {one: commit for one, commit in ours.tokens.items() if commit > ours.durable}
+        for _, offset in [one for one in ours.offsets if one[0] <= ours.durable]:
+            self._durable[number] = max(offset, self._durable.get(number, -1))
+        ours.offsets = [one for one in ours.offsets if one[0] > ours.durable]
 
     def _forget(self, partition: int) -> None:
-        self._pending.pop(partition, None)
+        self._partitions.pop(partition, None)
         self._durable.pop(partition, None)
-        self._generations[partition] = self._generations.get(partition, 0) + 1

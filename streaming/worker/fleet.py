@@ -55,6 +55,9 @@ class Fleet:
         except HeadraceError as error:
             self._trouble = str(error)
             return
+        for domain in self._workers.keys() - set(domains):
+            log.info("domain %s is gone", domain)
+            self._workers.pop(domain)[0].stop()
         for domain in domains:
             running = self._workers.get(domain)
             if running is None or not running[1].is_alive():

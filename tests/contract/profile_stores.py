@@ -10,13 +10,11 @@ from pydantic import SecretStr
 
 from headrace.domains import Domain
 from headrace.import_plan import ImportPlan, PlannedLink, PlannedMapping
-from headrace.outcomes import Outcomes
 from headrace.schema import initial_schema
 from headrace.settings import RedisSettings
-from profile_store import keys
-from profile_store.partitions import Commit, make_partitions
+from profile_store.partitions import Commit, PartitionState, make_partitions, take_over
+from profile_store.registration import Registration, Source
 from profile_store.registry import create_domain
-from profile_store.sequence import Registration, Source
 from profile_store.store import Store
 
 DOMAIN = "retail"
@@ -56,11 +54,16 @@ def address(number: int) -> bytes:
 
 def new_profiles(batch_no: int, numbers: range, import_seq: int = 1, rejects: bytes = b"") -> Commit:
     """The commit of a batch that makes profiles with these numbers in partition 0, and rejects one row."""
-    records: list[bytes] = []
-    for number in numbers:
-        records += [keys.address_prefix(DOMAIN, 0) + address(number), f"R1\x1f{number}\x1f\x1f\x1f\x1fv{batch_no}".encode()]
-    outcomes = Outcomes(created=len(numbers), rejected=1, cells=2)
-    return Commit(import_seq, batch_no, SCHEMA, records, b"".join(map(address, numbers)), outcomes, rejects)
+    records = b"".join(b"R1\x1f%d\x1f\x1f\x1f\x1fv%d\n" % (number, batch_no) for number in numbers)
+    identifiers = b"".join(map(address, numbers))
+    counts = {"created": len(numbers), "rejected": 1, "cells": 2}
+    return Commit(import_seq, batch_no, SCHEMA, counts, addresses=identifiers, records=records, created=identifiers, rejects=rejects)
+
+
+def owned(store: Store, partition: int = 0, domain: str = DOMAIN) -> PartitionState:
+    """A partition taken over, its outbox left aside."""
+    state, _ = take_over(store, domain, partition)
+    return state
 
 
 def log_of_commands(directory: Path) -> Path:
@@ -74,7 +77,7 @@ PLAN = ImportPlan(
     address_key="07" * 32,
     schema_version=SCHEMA,
     width=2,
-    link=PlannedLink(column="id", property="customer_id"),
+    links=(PlannedLink(column="id", property="customer_id"),),
     mappings=(PlannedMapping(column="id", property="customer_id", property_id=0, identifier=True, rule="set_if_empty"),),
     allow_creation=True,
 )

@@ -11,6 +11,7 @@ import pytest
 
 from headrace.errors import HeadraceError, SourceChangedError, TerminalError, TransientError
 from object_store.access import S3Access, connect
+from tests.bad_inputs import ANSWERS, BadAnswer
 from tests.contract.conftest import IMPATIENT
 from tests.servers.s3_gateway import Answer, Request, Rule, S3Gateway, refusal
 
@@ -223,28 +224,14 @@ def test_closing_early_does_not_transfer_the_rest(faulty_store: ObjectStore, pla
         stream.read(1)
 
 
-@pytest.mark.parametrize(
-    ("status", "server_code", "code", "says"),
-    [
-        (403, "AccessDenied", "ACCESS_DENIED", "s3:GetObject"),
-        (403, "InvalidAccessKeyId", "WRONG_CREDENTIALS", "Check access key id and secret"),
-        (403, "SignatureDoesNotMatch", "WRONG_CREDENTIALS", "Check access key id and secret"),
-        (400, "ExpiredToken", "WRONG_CREDENTIALS", "Renew"),
-        (404, "NoSuchBucket", "NO_SUCH_BUCKET", "Check the bucket's name"),
-        (403, "RequestTimeTooSkewed", "CLOCK_SKEW", "clock"),
-        (403, "InvalidObjectState", "ARCHIVED", "Restore it"),
-        (400, "SomethingNew", "S3_REFUSED", "SomethingNew"),
-    ],
-)
-def test_a_refusal_says_what_to_do_and_no_secret(
-    faulty_store: ObjectStore, bucket: str, gateway: S3Gateway, status: int, server_code: str, code: str, says: str
-) -> None:
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
+def test_a_refusal_says_what_to_do_and_no_secret(faulty_store: ObjectStore, bucket: str, gateway: S3Gateway, answer: BadAnswer) -> None:
     # A server's answer to HEAD has no body: the reason must be found out all the same.
-    gateway.rules.append(lambda request: Answer(status) if request.method == "HEAD" else refusal(status, server_code))
+    gateway.rules.append(lambda request: Answer(answer.status) if request.method == "HEAD" else refusal(answer.status, answer.server_code))
     with pytest.raises(TerminalError) as caught:
         faulty_store.head(bucket, KEY)
-    assert caught.value.code == code
-    assert says in str(caught.value)
+    assert caught.value.code == answer.code
+    assert answer.says in str(caught.value)
     assert f"s3://{bucket}/{KEY}" in str(caught.value)
     assert "a-secret-of-the-tests" not in str(caught.value)
 

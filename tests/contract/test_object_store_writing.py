@@ -140,6 +140,19 @@ def test_a_connection_cut_while_sending(faulty_store: ObjectStore, plain_client:
     assert len(content(plain_client, bucket)) == PART_BYTES + 10
 
 
+def test_files_of_a_directory_go_with_what_was_begun_there_and_nothing_below(
+    store: ObjectStore, plain_client: S3Client, bucket: str
+) -> None:
+    kept = ("up/job/below/rejects.csv", "up/job2/a.csv")
+    for key in ("up/job/a.csv", "up/job/b.csv", *kept):
+        plain_client.put_object(Bucket=bucket, Key=key, Body=b"x")
+        plain_client.create_multipart_upload(Bucket=bucket, Key=key)
+    for _ in range(2):
+        store.remove_files(bucket, "up/job/")
+        assert [one["Key"] for one in plain_client.list_objects_v2(Bucket=bucket)["Contents"]] == list(kept)
+        assert [one["Key"] for one in plain_client.list_multipart_uploads(Bucket=bucket)["Uploads"]] == list(kept)
+
+
 def test_a_bucket_that_is_not_there_is_told(store: ObjectStore) -> None:
     def write() -> None:
         with store.open_write("no-such-bucket", KEY) as out:

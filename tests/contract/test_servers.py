@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,19 +14,32 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from botocore.exceptions import ClientError
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from deployments.embedded.processes import ChildProcess, ProcessSpec, ServerNotStartedError, free_port, server_environment, tcp_probe
-from deployments.embedded.s3 import S3Server
-from deployments.embedded.stack import lock_directory
+from deployments.embedded.directory import lock_directory
+from deployments.embedded.processes import (
+    ChildProcess,
+    ProcessSpec,
+    ServerNotStartedError,
+    free_port,
+    port_is_free,
+    port_or_free,
+    server_environment,
+    tcp_probe,
+)
+from deployments.embedded.s3 import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, S3Server
 from deployments.embedded.valkey import ValkeyServer
+from object_store.access import S3Access, connect
 from tests.polling import eventually
 from tests.servers.kafka import JARS, KafkaBroker, find_kafka
+from tests.servers.prefect_database import put_migrated_database
 from tests.servers.report import ServerReport
 from tests.servers.valkey import SLOTS, RedisTarget, ValkeyCluster, cluster_client
 
@@ -164,7 +178,7 @@ def test_what_is_produced_is_consumed_once_in_order_and_its_offsets_are_kept(kaf
     for partition in range(PARTITIONS):
         assert [offset for of, offset in seen if of == partition] == list(range(10))
     with consumer(kafka_bootstrap_servers, topic_name) as again:
-        committed = again.committed([TopicPartition(topic_name, partition) for partition in range(PARTITIONS)], timeout=10)
+        committed = again.committed([TopicPartition(topic_name, partition) for partition in range(PARTITIONS)], timeout=60)
     assert [one.offset for one in committed] == [10] * PARTITIONS
 
 
@@ -225,6 +239,36 @@ def test_without_java_and_docker_the_reason_is_said(monkeypatch: pytest.MonkeyPa
 
 
 # --- S3
+
+
+def test_s3_puts_an_upload_together_as_s3_does(empty_s3: S3Server) -> None:
+    """The part of moto's that this project replaces: by one copy, and with moto's checksum only where one was asked for."""
+    s3: Any = connect(S3Access(empty_s3.endpoint_url, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY), 1)
+    large, last = b"a" * (5 << 20), b"b"
+
+    def upload(*bodies: bytes, **options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        one = {"Bucket": "bucket", "Key": "parts"}
+        one["UploadId"] = s3.create_multipart_upload(**one, **options)["UploadId"]
+        sent = [s3.upload_part(**one, PartNumber=number, Body=body) for number, body in enumerate(bodies, 1)]
+        return one, [{"PartNumber": number, "ETag": part["ETag"]} for number, part in enumerate(sent, 1)]
+
+    s3.create_bucket(Bucket="bucket")
+    for options in ({}, {"ChecksumAlgorithm": "SHA256"}):
+        one, parts = upload(large, last, **options)
+        etag = s3.complete_multipart_upload(**one, MultipartUpload={"Parts": parts})["ETag"]
+        digests = hashlib.md5(large).digest() + hashlib.md5(last).digest()
+        assert etag == f'"{hashlib.md5(digests).hexdigest()}-2"'
+        assert s3.get_object(Bucket="bucket", Key="parts")["Body"].read() == large + last
+
+    def refused(parts: list[dict[str, Any]], one: dict[str, Any]) -> str:
+        with pytest.raises(ClientError) as caught:
+            s3.complete_multipart_upload(**one, MultipartUpload={"Parts": parts})
+        return str(caught.value.response["Error"]["Code"])
+
+    one, parts = upload(last, large)
+    assert refused(parts, one) == "EntityTooSmall"
+    assert refused([*parts[:1], {"PartNumber": 2, "ETag": parts[0]["ETag"]}], one) == "InvalidPart"
+    assert refused([*parts, {"PartNumber": 3, "ETag": parts[0]["ETag"]}], one) == "InvalidPart"
 
 
 def test_s3_refuses_a_copy_of_a_replaced_source(empty_s3: S3Server) -> None:
@@ -308,7 +352,7 @@ def test_a_process_that_one_look_misses_is_found_by_the_next(tmp_path: Path) -> 
         one = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=output, stderr=subprocess.DEVNULL)
     runs = started_below(log)
     one.terminate()
-    assert one.wait(20) == 128 + signal.SIGTERM
+    assert one.wait(60) == 128 + signal.SIGTERM
     assert not any(alive(pid) for pid in runs)
 
 
@@ -327,7 +371,7 @@ def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     thread = threading.Thread(target=lambda: started.append(child(tmp_path, "bash", "-c", "sleep 0.3; exit 7")))
     thread.start()
     thread.join()
-    assert started[0].wait(10) == 7
+    assert started[0].wait(60) == 7
 
 
 def test_a_child_that_ignores_sigterm_is_killed_at_its_deadline(tmp_path: Path) -> None:
@@ -344,6 +388,29 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         one.wait_until_ready(tcp_probe(free_port()), seconds=10)
     assert "the disk is on fire" in str(refused.value)
     assert str(one.log_path) in str(refused.value)
+
+
+def test_two_stacks_that_start_at_once_get_different_ports() -> None:
+    """Nothing listens yet: the first was only given its port. Two Prefect servers on one port both look ready, until the second ends."""
+    asks = "from deployments.embedded.processes import port_or_free; print(port_or_free({}), flush=True); input()"
+    wanted = free_port_of_others()
+    command = [sys.executable, "-c", asks.format(wanted)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as second,
+    ):
+        given = [int(one.stdout.readline()) for one in (first, second) if one.stdout]
+        assert port_or_free(wanted) not in given
+        for one in (first, second):
+            one.communicate("\n", timeout=60)
+    assert wanted in given
+    assert len(set(given)) == 2
+    assert port_or_free(wanted) == wanted, "a claim ends with its process"
+
+
+def free_port_of_others() -> int:
+    """Free, and not claimed by us: below what `free_port` hands out."""
+    return next(port for port in range(14_999, 10_000, -1) if port_is_free(port))
 
 
 def test_one_directory_has_one_stack(tmp_path: Path) -> None:
@@ -366,6 +433,7 @@ def test_nothing_of_a_stack_is_left_when_its_owner_is_killed(tmp_path: Path) -> 
         "processes = [servers.valkey.process, servers.broker.process, servers.s3.process, servers.prefect.process, stack.prefect_worker]\n"
         "print(json.dumps([[process.pid for process in processes], stack.environment()]), flush=True); time.sleep(600)"
     )
+    put_migrated_database(tmp_path / "prefect")
     owner = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert owner.stdout is not None
@@ -374,7 +442,7 @@ def test_nothing_of_a_stack_is_left_when_its_owner_is_killed(tmp_path: Path) -> 
         assert environment["PREFECT_HOME"].startswith(str(tmp_path))
         with redis.Redis.from_url(environment["HEADRACE_REDIS_URL"]) as client:
             assert client.ping()
-        assert AdminClient({"bootstrap.servers": environment["HEADRACE_KAFKA_BOOTSTRAP_SERVERS"]}).list_topics(timeout=10).brokers
+        assert AdminClient({"bootstrap.servers": environment["HEADRACE_KAFKA_BOOTSTRAP_SERVERS"]}).list_topics(timeout=60).brokers
         with urllib.request.urlopen(f"{environment['PREFECT_API_URL']}/work_pools/headrace") as answer:
             assert answer.status == 200
     finally:

@@ -12,9 +12,9 @@ import redis
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TransientError
 from headrace.outcomes import Outcomes
-from profile_store import keys, sequence
+from profile_store import counts, keys
 from profile_store.durability import barrier, partition_marks
-from profile_store.partitions import Commit, CommitStatus, PartitionState, commit, make_partitions, read_profiles, take_over
+from profile_store.partitions import Commit, CommitStatus, PartitionState, commit, make_partitions, read_profiles
 from profile_store.store import Store
 from tests.contract.profile_stores import (
     DOMAIN,
@@ -24,6 +24,7 @@ from tests.contract.profile_stores import (
     dump,
     log_of_commands,
     new_profiles,
+    owned,
     store_at,
     with_partitions,
 )
@@ -37,9 +38,9 @@ def partitioned(redis_target: RedisTarget) -> Store:
     return with_partitions(store_at(redis_target.url, cluster=redis_target.cluster))
 
 
-def owned(store: Store, batches: int = 2) -> PartitionState:
+def with_batches(store: Store, batches: int = 2) -> PartitionState:
     """Partition 0 with some batches of import 1 applied, ten new profiles in each."""
-    state = take_over(store, DOMAIN, 0)
+    state = owned(store)
     for batch_no in range(batches):
         status, state = commit(store, state, new_profiles(batch_no, range(batch_no * 10, batch_no * 10 + 10), rejects=b"why"))
         assert status is CommitStatus.OK
@@ -47,7 +48,7 @@ def owned(store: Store, batches: int = 2) -> PartitionState:
 
 
 def test_a_commit_writes_records_numbers_fence_counts_rejects_and_a_fresh_token(partitioned: Store) -> None:
-    state = owned(partitioned)
+    state = with_batches(partitioned)
     after = dump(partitioned)
     tag = f"{{{DOMAIN}:0}}:".encode()
     mine = {key: value for key, value in after.items() if key.startswith(tag)}
@@ -66,28 +67,28 @@ def test_a_commit_writes_records_numbers_fence_counts_rejects_and_a_fresh_token(
 
 @pytest.mark.spec("R4")
 def test_counts_are_read_as_they_were_committed(partitioned: Store) -> None:
-    owned(partitioned)
-    progress = sequence.progress(partitioned, DOMAIN, PARTITIONS, 1)
+    with_batches(partitioned)
+    progress = counts.progress(partitioned, DOMAIN, PARTITIONS, 1)
     assert progress.outcomes == Outcomes(created=20, rejected=2, cells=4)
     assert progress.fences == (1, -1, -1, -1)
-    assert sequence.read_rejects(partitioned, DOMAIN, 0, 1) == [b"why", b"why"]
+    assert counts.read_rejects(partitioned, DOMAIN, 0, 1) == [b"why", b"why"]
 
 
 def test_every_commit_leaves_another_token(partitioned: Store) -> None:
-    state = take_over(partitioned, DOMAIN, 0)
+    state = owned(partitioned)
     tokens = {state.token}
     for batch_no in range(20):
         _, state = commit(partitioned, state, new_profiles(batch_no, range(0)))
         tokens.add(state.token)
     for _ in range(20):
-        tokens.add(take_over(partitioned, DOMAIN, 0).token)
+        tokens.add(owned(partitioned).token)
     assert len(tokens) == 41
 
 
 def test_what_nothing_was_counted_for_leaves_no_key(partitioned: Store) -> None:
-    state = take_over(partitioned, DOMAIN, 0)
+    state = owned(partitioned)
     before = dump(partitioned).keys()
-    status, _ = commit(partitioned, state, Commit(1, 0, SCHEMA, [], b"", Outcomes()))
+    status, _ = commit(partitioned, state, Commit(1, 0, SCHEMA, {}))
     assert status is CommitStatus.OK
     assert dump(partitioned).keys() - before == {f"{{{DOMAIN}:0}}:fence".encode()}
 
@@ -96,6 +97,7 @@ REFUSED: dict[str, tuple[CommitStatus, Callable[[PartitionState], tuple[Partitio
     "somebody else's token": (CommitStatus.TOKEN, lambda s: (replace(s, token="0" * 16), new_profiles(2, range(20, 30)))),
     "another number of profiles": (CommitStatus.TOKEN, lambda s: (replace(s, profiles=19), new_profiles(2, range(19, 29)))),
     "another schema": (CommitStatus.SCHEMA, lambda s: (s, replace(new_profiles(2, range(20, 30)), schema_version=2))),
+    "other segments": (CommitStatus.SEGMENTS, lambda s: (replace(s, segments="7"), new_profiles(2, range(20, 30)))),
     "an import that is over": (CommitStatus.FLOOR, lambda s: (s, new_profiles(2, range(20, 30), import_seq=0))),
     "an import that has not its turn": (CommitStatus.GAP, lambda s: (s, new_profiles(0, range(20, 30), import_seq=2))),
     "a batch too far": (CommitStatus.GAP, lambda s: (s, new_profiles(3, range(20, 30)))),
@@ -108,7 +110,7 @@ REFUSED: dict[str, tuple[CommitStatus, Callable[[PartitionState], tuple[Partitio
 @pytest.mark.spec("B1")
 @pytest.mark.parametrize("why", REFUSED)
 def test_a_refused_commit_changes_nothing_at_all(partitioned: Store, why: str) -> None:
-    state = owned(partitioned)
+    state = with_batches(partitioned)
     expected, attempt = REFUSED[why]
     before = dump(partitioned)
     status, after = commit(partitioned, *attempt(state))
@@ -121,7 +123,7 @@ def test_a_refused_commit_changes_nothing_at_all(partitioned: Store, why: str) -
 
 @pytest.mark.spec("B1")
 def test_a_commit_to_a_redis_that_was_wiped_changes_nothing(partitioned: Store) -> None:
-    state = owned(partitioned)
+    state = with_batches(partitioned)
     for node in partitioned.nodes():
         node.flushall()
     assert commit(partitioned, state, new_profiles(2, range(20, 30)))[0] is CommitStatus.TOKEN
@@ -131,13 +133,13 @@ def test_a_commit_to_a_redis_that_was_wiped_changes_nothing(partitioned: Store) 
 @pytest.mark.spec("B1")
 def test_the_same_commit_sent_twice_takes_effect_once(partitioned: Store) -> None:
     """What happens when the reply is lost: the second is refused by its token, and after a takeover by its fence."""
-    state = owned(partitioned)
+    state = with_batches(partitioned)
     change = new_profiles(2, range(20, 30))
     assert commit(partitioned, state, change)[0] is CommitStatus.OK
     before = dump(partitioned)
     assert commit(partitioned, state, change)[0] is CommitStatus.TOKEN
     assert dump(partitioned) == before
-    again = take_over(partitioned, DOMAIN, 0)
+    again = owned(partitioned)
     before = dump(partitioned)
     assert commit(partitioned, again, change)[0] is CommitStatus.APPLIED
     assert dump(partitioned) == before
@@ -145,7 +147,7 @@ def test_the_same_commit_sent_twice_takes_effect_once(partitioned: Store) -> Non
 
 def test_a_large_commit_is_there_as_a_whole_and_in_order(partitioned: Store) -> None:
     """5,000 records are 10,000 arguments: more than Lua's stack takes at once."""
-    state = owned(partitioned)
+    state = with_batches(partitioned)
     status, state = commit(partitioned, state, new_profiles(2, range(20, 20 + MANY)))
     assert status is CommitStatus.OK
     assert state.profiles == 20 + MANY
@@ -160,7 +162,7 @@ def test_a_commit_that_the_list_of_numbers_has_no_room_for_changes_nothing(own_v
     server = own_valkey()
     store = store_at(server.url)
     make_partitions(store, DOMAIN, 1, SCHEMA)
-    state = take_over(store, DOMAIN, 0)
+    state = owned(store)
     with redis.Redis.from_url(server.url) as client:
         client.config_set("proto-max-bulk-len", 1 << 20)
         full = (1 << 20) // 16
@@ -179,7 +181,7 @@ def test_a_commit_cut_off_on_the_disk_is_gone_as_a_whole(own_valkey: Callable[[]
     store = store_at(server.url)
     make_partitions(store, DOMAIN, 1, SCHEMA)
     log = log_of_commands(server.options.data_directory)
-    kept, batch_no = take_over(store, DOMAIN, 0), 0
+    kept, batch_no = owned(store), 0
     for part in (0.1, 0.5, 0.99):
         barrier(store, partition_marks(DOMAIN, [0]))
         before, size = dump(store), log.stat().st_size
@@ -194,7 +196,7 @@ def test_a_commit_cut_off_on_the_disk_is_gone_as_a_whole(own_valkey: Callable[[]
         assert commit(store, kept, change)[0] is CommitStatus.OK
         server.stop()
         server = own_valkey()
-        profiles, kept, batch_no = kept.profiles, take_over(store, DOMAIN, 0), batch_no + 1
+        profiles, kept, batch_no = kept.profiles, owned(store), batch_no + 1
         assert kept.profiles == profiles + 1_000
         log = log_of_commands(server.options.data_directory)
 
@@ -204,7 +206,7 @@ def test_a_full_redis_refuses_a_commit_before_it_starts(own_valkey: Callable[[],
     server = own_valkey()
     store = store_at(server.url)
     make_partitions(store, DOMAIN, 1, SCHEMA)
-    state = take_over(store, DOMAIN, 0)
+    state = owned(store)
     _, state = commit(store, state, new_profiles(0, range(MANY)))
     before = dump(store)
     with redis.Redis.from_url(server.url) as client:

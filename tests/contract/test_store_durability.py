@@ -12,15 +12,16 @@ import redis
 
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TerminalError, TransientError
-from profile_store import sequence
+from profile_store import counts, sequence
 from profile_store.durability import barrier, partition_marks
-from profile_store.partitions import CommitStatus, commit, read_durable_places, take_over
+from profile_store.partitions import CommitStatus, commit, read_durable_heard, read_durable_tokens
 from tests.contract.profile_stores import (
     DOMAIN,
     PARTITIONS,
     dump,
     log_of_commands,
     new_profiles,
+    owned,
     registration_of,
     store_at,
     with_domain,
@@ -54,7 +55,7 @@ def test_what_lies_before_a_barrier_is_there_after_a_crash(own_valkey: Callable[
     server = own_valkey()
     store = with_domain(store_at(server.url))
     store.client.config_set("appendfsync", fsync)
-    state = take_over(store, DOMAIN, 0)
+    state = owned(store)
     assert commit(store, state, new_profiles(0, range(1_000), rejects=b"why"))[0] is CommitStatus.OK
     barrier(store, partition_marks(DOMAIN, [0]))
     before = dump(store)
@@ -70,12 +71,12 @@ def test_a_barrier_waits_for_the_disk_and_not_for_the_answer(
     server = own_valkey()
     store = with_partitions(store_at(server.url))
     store.client.config_set("appendfsync", "no")
-    assert commit(store, take_over(store, DOMAIN, 0), new_profiles(0, range(10)))[0] is CommitStatus.OK
+    assert commit(store, owned(store), new_profiles(0, range(10)))[0] is CommitStatus.OK
     monkeypatch.setattr(SHORT_WAIT, 200)
     with pytest.raises(TransientError, match="NOT_DURABLE"):
         barrier(store, partition_marks(DOMAIN, [0]))
     with pytest.raises(TransientError, match="NOT_DURABLE"):
-        read_durable_places(store, DOMAIN, {0: 1})
+        read_durable_tokens(store, DOMAIN, [0])
     monkeypatch.setattr(SHORT_WAIT, 20_000)
     waiting = threading.Thread(target=barrier, args=(store, partition_marks(DOMAIN, [0])), daemon=True)
     waiting.start()
@@ -102,21 +103,23 @@ def test_a_barrier_waits_for_every_node_of_its_marks(valkey_cluster: ValkeyClust
 @pytest.mark.parametrize("durability", ["fsync_always", "everysec"])
 def test_where_there_is_nothing_to_wait_for_nothing_is_written(redis_target: RedisTarget, durability: str) -> None:
     store = with_partitions(store_at(redis_target.url, cluster=redis_target.cluster, durability=durability))
+    state = owned(store)
     before = dump(store)
     barrier(store, partition_marks(DOMAIN, range(PARTITIONS)))
-    assert read_durable_places(store, DOMAIN, {0: 1, 1: 1}) == {0: (0, -1), 1: (0, -1)}
+    assert read_durable_tokens(store, DOMAIN, [0]) == {0: state.token}
+    assert read_durable_heard(store, DOMAIN, {0: [1]}) == {(0, 1): -1}
     assert dump(store) == before
 
 
 def test_what_is_on_disk_is_told_for_all_partitions_at_once(redis_target: RedisTarget) -> None:
     store = with_partitions(store_at(redis_target.url, cluster=redis_target.cluster))
-    state = take_over(store, DOMAIN, 0)
+    states = [owned(store, partition) for partition in range(PARTITIONS)]
     for batch_no in range(3):
-        _, state = commit(store, state, new_profiles(batch_no, range(batch_no, batch_no + 1)))
-    sequence.raise_floors(store, DOMAIN, 1, 1)
-    assert read_durable_places(store, DOMAIN, {0: 1, 1: 1, 2: 7, 3: 1}) == {0: (1, 2), 1: (0, -1), 2: (0, -1), 3: (0, -1)}
-    assert read_durable_places(store, "nowhere", {0: 1}) == {}
-    assert read_durable_places(store, DOMAIN, {}) == {}
+        _, states[0] = commit(store, states[0], new_profiles(batch_no, range(batch_no, batch_no + 1)))
+    counts.raise_floors(store, DOMAIN, 1, 1)
+    assert read_durable_tokens(store, DOMAIN, range(PARTITIONS)) == {one.partition: one.token for one in states}
+    assert read_durable_tokens(store, "nowhere", [0]) == {}
+    assert read_durable_tokens(store, DOMAIN, []) == {}
 
 
 @pytest.mark.spec("B1")
@@ -125,16 +128,16 @@ def test_what_redis_lost_since_is_not_taken_for_durable(own_valkey: Callable[[],
     server = own_valkey()
     store = with_partitions(store_at(server.url))
     log = log_of_commands(server.options.data_directory)
-    state = take_over(store, DOMAIN, 0)
-    _, state = commit(store, state, new_profiles(0, range(10)))
+    state = owned(store)
+    _, durable = commit(store, state, new_profiles(0, range(10)))
     barrier(store, partition_marks(DOMAIN, [0]))
     size = log.stat().st_size
-    _, state = commit(store, state, new_profiles(1, range(10, 20)))
+    _, state = commit(store, durable, new_profiles(1, range(10, 20)))
     server.kill()
     with log.open("r+b") as file:
         file.truncate(size)
     own_valkey()
-    assert read_durable_places(store, DOMAIN, {0: 1}) == {0: (0, 0)}
+    assert read_durable_tokens(store, DOMAIN, [0]) == {0: durable.token}
     assert commit(store, state, new_profiles(2, range(20, 30)))[0] is CommitStatus.TOKEN
 
 
@@ -148,7 +151,7 @@ def test_a_registration_is_durable_when_it_has_its_number(own_valkey: Callable[[
     with pytest.raises(TransientError, match="NOT_DURABLE"):
         sequence.register(store, work, work_of(work))
     with pytest.raises(TransientError, match="NOT_DURABLE"):
-        sequence.raise_floors(store, DOMAIN, PARTITIONS, 1)
+        counts.raise_floors(store, DOMAIN, PARTITIONS, 1)
     done = sequence.load(store, DOMAIN, 1)
     assert done is not None
     with pytest.raises(TransientError, match="NOT_DURABLE"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -10,15 +12,16 @@ import redis
 
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import HeadraceError, TerminalError, TransientError
-from profile_store import keys, ledger, registry, runs, sequence
+from profile_store import counts, keys, ledger, registry, runs, sequence
 from profile_store.durability import barrier
-from profile_store.partitions import commit, read_profiles, take_over
+from profile_store.partitions import CommitStatus, commit, read_profiles, take_over
 from profile_store.store import Store, translated
 from tests.contract.profile_stores import (
     DOMAIN,
     address,
     dump,
     new_profiles,
+    owned,
     registration_of,
     store_at,
     with_domain,
@@ -67,7 +70,7 @@ def test_the_url_s_secret_is_in_no_text_of_the_settings(redis_target: RedisTarge
 def test_a_dead_server_is_an_outage_for_everything(own_valkey: Callable[[], ValkeyServer]) -> None:
     server = own_valkey()
     store = with_domain(store_at(server.url))
-    state = take_over(store, DOMAIN, 0)
+    state = owned(store)
     work = registration_of()
     run = runs.RunRecord("run-1", "crm", "customers", started=runs.now())
     server.kill()
@@ -81,11 +84,11 @@ def test_a_dead_server_is_an_outage_for_everything(own_valkey: Callable[[], Valk
         "domain_floor": lambda: sequence.domain_floor(store, DOMAIN),
         "take_lease": lambda: sequence.take_lease(store, DOMAIN, 1, "a"),
         "drop_lease": lambda: sequence.drop_lease(store, DOMAIN, 1),
-        "progress": lambda: sequence.progress(store, DOMAIN, 4, 1),
-        "raise_floors": lambda: sequence.raise_floors(store, DOMAIN, 4, 1),
-        "drop_import": lambda: sequence.drop_import(store, DOMAIN, 4, 1),
+        "progress": lambda: counts.progress(store, DOMAIN, 4, 1),
+        "raise_floors": lambda: counts.raise_floors(store, DOMAIN, 4, 1),
+        "drop_import": lambda: counts.drop_import(store, DOMAIN, 4, 1),
         "put_result": lambda: sequence.put_result(store, DOMAIN, 1, {"state": "COMPLETE"}),
-        "read_rejects": lambda: sequence.read_rejects(store, DOMAIN, 0, 1),
+        "read_rejects": lambda: counts.read_rejects(store, DOMAIN, 0, 1),
         "read_ledger": lambda: ledger.read_ledger(store, DOMAIN, "crm", "customers"),
         "get_domain": lambda: registry.get_domain(store, DOMAIN),
         "write_run": lambda: runs.write_run(store, run),
@@ -96,7 +99,28 @@ def test_a_dead_server_is_an_outage_for_everything(own_valkey: Callable[[], Valk
             attempt()
         assert refused.value.code == "REDIS_UNAVAILABLE", name
     own_valkey()
-    assert take_over(store, DOMAIN, 0).profiles == 0
+    assert owned(store).profiles == 0
+
+
+def test_an_answer_that_comes_too_late_is_nobody_else_s(own_valkey: Callable[[], ValkeyServer]) -> None:
+    """The connection on which it may still come is given up."""
+    server = own_valkey()
+    settings = store_at(server.url).settings.model_copy(update={"timeout_seconds": 2.0})
+    store = with_partitions(Store(settings))
+    state = owned(store)
+    assert commit(store, state, new_profiles(0, range(2)))[0] is CommitStatus.OK
+    [first, second] = read_profiles(store, DOMAIN, 0, [address(0), address(1)])
+    assert first != second
+    server.process.signal(signal.SIGSTOP)
+    goes_on = threading.Timer(0.3, server.process.signal, [signal.SIGCONT])
+    try:
+        with pytest.raises(TransientError):
+            read_profiles(store, DOMAIN, 0, [address(0)])
+        goes_on.start()  # while the next command waits: the first answer to come is that to the command before
+        assert read_profiles(store, DOMAIN, 0, [address(1)]) == [second]
+    finally:
+        server.process.signal(signal.SIGCONT)
+        goes_on.join()
 
 
 def test_a_dead_node_of_a_cluster_is_an_outage_where_it_is_found_first() -> None:
@@ -164,9 +188,9 @@ def test_a_server_that_hangs_is_an_outage_after_the_time_out(own_valkey: Callabl
 
 
 def test_scripts_that_the_server_forgot_are_sent_again(partitioned: Store) -> None:
-    state = take_over(partitioned, DOMAIN, 0)
+    state = owned(partitioned)
     for node in partitioned.nodes():
         node.script_flush()
     assert commit(partitioned, state, new_profiles(0, range(3)))[0] == "OK"
-    assert take_over(partitioned, DOMAIN, 0).profiles == 3
+    assert owned(partitioned).profiles == 3
     assert len(dump(partitioned)) > 4

@@ -10,12 +10,15 @@ import pytest
 from deployments.embedded.s3 import S3Server
 from profile_store import keys, runs
 from profile_store.store import Store
+from tests.corrected import corrected, history, replay
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.polling import eventually
 from tests.servers.valkey import RedisTarget
 from tests.shop import as_csv, customers, purchases, shop
 
-KEPT = re.compile(rb".*:(meta|ids|domain|schema|sequence|floor|mark|import:\d+|result:\d+|ledger:crm/customers)|headrace:.*")
+KEPT = re.compile(
+    rb".*:(meta|ids|domain|schema|sequence|floor|mark|rejected|import:\d+|result:\d+|ledger:crm/customers|seen-profiles:crm:in)|headrace:.*"
+)
 
 
 @pytest.fixture
@@ -67,6 +70,21 @@ def test_every_key_of_a_used_store_has_an_owner_and_imports_leave_nothing(real: 
     assert grown - again == Counter(dict.fromkeys(history, 1))
 
 
+@pytest.mark.spec("B2")
+def test_what_replays_leave_behind_is_the_domains(real: Pipeline, domain_name: str) -> None:
+    connection = real.apply(shop(domain_name), customers(domain_name))
+    real.put("crm", "in/a.csv", as_csv(purchases(100)))
+    with real.workers(domain_name):
+        [result] = real.run(connection)
+        with real.objects.open(real.objects.head("crm", str(result.rejects_key))) as stream:
+            data = corrected(stream.readall(), lambda line: {**line, "amount": "5" if line["_headrace_line"] == "51" else "five"})
+        report = replay(real.context, connection, data)
+    assert (report.replayed, report.again, history(real.context, connection).left) == (1, 1, 1)
+    left = walk(real.store)
+    assert strangers(left) == set()
+    assert {keys.rejected(domain_name).encode(), keys.replayed(domain_name, 1).encode()} <= left
+
+
 @pytest.mark.spec("P2")
 def test_what_an_import_keeps_while_it_goes_on_is_known_too(real: Pipeline, domain_name: str) -> None:
     """Counts, rejects, fences, a lease and its place among the open ones: seen in the middle of an import that no worker finishes."""
@@ -114,10 +132,18 @@ def test_a_stranger_is_told(key: bytes) -> None:
 
 
 def test_every_key_that_can_be_spelled_has_an_owner() -> None:
-    partition = [keys.meta, keys.ids, keys.fence]
+    partition = [keys.meta, keys.ids, keys.fence, keys.outbox]
     spelled = [make(name, 31) for make in partition for name in ("retail", "a-b_c", "retail~household")]
     spelled += [keys.tally("d", 0, 10**12), keys.rejects("d", 0, 7), keys.registration("d", 7), keys.result("d", 7), keys.lease("d", 7)]
     spelled += [make("d") for make in (keys.domain, keys.schema, keys.sequence, keys.floor, keys.mark, keys.open_imports)]
-    spelled += [keys.ledger("d", "c-1", "g_2"), keys.domains(), keys.connections(), keys.runs("crm"), keys.run("0a-1b")]
+    spelled += [
+        keys.ledger("d", "c-1", "g_2"),
+        keys.domains(),
+        keys.connections(),
+        keys.connections_mark(),
+        keys.runs("crm"),
+        keys.run("0a-1b"),
+    ]
+    spelled += [keys.seen("d", 3, "c-1"), keys.seen("retail~household", 0, "C_2")]
     assert [key for key in spelled if keys.lifetime_of(key.encode()) is None] == []
     assert keys.lifetime_of(keys.address_prefix("d", 0) + b"\xff\n" * 8) is not None

@@ -10,9 +10,9 @@ from headrace.domains import Domain
 from headrace.errors import TerminalError
 from headrace.schema import initial_schema
 from profile_store import registry, runs
-from profile_store.partitions import commit, take_over
+from profile_store.partitions import commit
 from profile_store.store import Store
-from tests.contract.profile_stores import DOMAIN, PARTITIONS, dump, new_profiles, store_at, with_domain
+from tests.contract.profile_stores import DOMAIN, PARTITIONS, dump, new_profiles, owned, store_at, with_domain
 from tests.servers.valkey import RedisTarget
 
 
@@ -34,12 +34,12 @@ def test_a_domain_is_found_as_it_was_made(store: Store) -> None:
     assert found.schema == initial_schema(found.definition)
     assert bytes.fromhex(found.address_key) == domain_key(DOMAIN, "")
     assert registry.domain_names(store) == (DOMAIN,)
-    assert [take_over(store, DOMAIN, partition).floor for partition in range(PARTITIONS)] == [0] * PARTITIONS
+    assert [owned(store, partition).floor for partition in range(PARTITIONS)] == [0] * PARTITIONS
 
 
 def test_making_a_domain_again_after_half_of_it_keeps_what_is_there(store: Store) -> None:
     with_domain(store)
-    commit(store, take_over(store, DOMAIN, 0), new_profiles(0, range(3)))
+    commit(store, owned(store), new_profiles(0, range(3)))
     before = dump(store)
     with_domain(store)
     assert dump(store) == before
@@ -57,7 +57,7 @@ def test_a_definition_changes_and_the_key_of_its_addresses_stays(store: Store) -
 def test_whether_a_domain_has_profiles(store: Store) -> None:
     made = registry.get_domain(with_domain(store), DOMAIN)
     assert not registry.has_profiles(store, made)
-    commit(store, take_over(store, DOMAIN, 0), new_profiles(0, range(1)))
+    commit(store, owned(store), new_profiles(0, range(1)))
     assert registry.has_profiles(store, made)
 
 
@@ -88,14 +88,15 @@ def run(number: int, state: runs.RunState = "COMPLETE") -> runs.RunRecord:
     file = runs.RunFile(
         "crm", "in/a.csv", number, state, 3, {"created": 2, "rejected": 1, "cells": 4}, 1.5, "in/_headrace/rejects/x.csv", "why"
     )
-    return runs.RunRecord(f"run-{number}", "crm", "customers", state, started, started, "", [file], [("in/b.csv", "imported before")])
+    # Ids say nothing of the order: here they go the other way.
+    return runs.RunRecord(f"run-{9 - number}", "crm", "customers", state, started, started, "", [file], [("in/b.csv", "imported before")])
 
 
 @pytest.mark.spec("R1")
 def test_a_run_is_read_as_it_was_written(store: Store) -> None:
-    assert runs.read_run(store, "run-1") is None
+    assert runs.read_run(store, "run-8") is None
     runs.write_run(store, run(1, "FAILED"))
-    found = runs.read_run(store, "run-1")
+    found = runs.read_run(store, "run-8")
     assert found == run(1, "FAILED")
     assert found.files[0].counts.rows == 3
 

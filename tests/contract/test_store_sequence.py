@@ -13,9 +13,11 @@ import redis
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TransientError
 from headrace.schema import DomainSchema, encode_schema
-from profile_store import keys, ledger, sequence
+from profile_store import counts, keys, ledger, sequence
 from profile_store.ledger import LedgerEntry
-from profile_store.sequence import Registration, SchemaMovedError
+from profile_store.recovery import Restored, disagreements, restore_registration
+from profile_store.registration import Registration, fresh_token
+from profile_store.sequence import SchemaMovedError
 from profile_store.store import Store
 from tests.contract.profile_stores import DOMAIN, PARTITIONS, dump, log_of_commands, registration_of, store_at, with_domain, work_of
 from tests.polling import eventually
@@ -49,10 +51,9 @@ def ended(store: Store, registration: Registration, state: Literal["COMPLETE", "
     """An import as its end leaves it."""
     done = numbered(store, registration)
     sequence.put_result(store, DOMAIN, done.import_seq, {"state": state})
-    ledger.write_entry(store, DOMAIN, done.connection, done.goal, PLACE, entry_for(done, state))
-    sequence.raise_floors(store, DOMAIN, PARTITIONS, done.import_seq)
-    sequence.drop_import(store, DOMAIN, PARTITIONS, done.import_seq)
-    sequence.end(store, done, work_of(done))
+    counts.raise_floors(store, DOMAIN, PARTITIONS, done.import_seq)
+    counts.drop_import(store, DOMAIN, PARTITIONS, done.import_seq)
+    sequence.end(store, done, work_of(done), entry_for(done, state))
     return done
 
 
@@ -75,10 +76,23 @@ def test_numbers_are_dense_and_the_same_work_keeps_its_own_while_it_is_open(doma
     assert sequence.load(domain, DOMAIN, 3) is None
 
 
+@pytest.mark.spec("B1")
+def test_work_that_is_registered_again_keeps_its_token_and_other_work_has_another(domain: Store) -> None:
+    """Messages carry it: a number that came round would make the messages of lost work those of other work."""
+    first, again, other = (numbered(domain, registration_of(key)) for key in ("in/a.csv", "in/a.csv", "in/b.csv"))
+    assert [len(one.token) for one in (first, again, other)] == [16] * 3
+    assert first.import_seq == again.import_seq
+    assert first.token != again.token, "the registration that lost is not the stored one"
+    assert sequence.load_needed(domain, DOMAIN, first.import_seq).token == first.token
+    assert sequence.load_needed(domain, DOMAIN, other.import_seq).token == other.token != first.token
+    with pytest.raises(TransientError, match="NO_REGISTRATION"):
+        sequence.load_needed(domain, DOMAIN, 3)
+
+
 def test_a_plan_by_a_schema_that_moved_gets_no_number(domain: Store) -> None:
     planned = registration_of()
-    change = Registration(DOMAIN, 0, "schema", "", "", "", None, None, schema_version=2)
-    assert sequence.register(domain, change, "schema 2", encode_schema(DomainSchema(2, ()))) == (1, True)
+    change = Registration(DOMAIN, 0, "schema", "", "", "", None, None, schema_version=2, schema=encode_schema(DomainSchema(2, ())))
+    assert sequence.register(domain, change, "schema 2") == (1, True)
     before = dump(domain)
     with pytest.raises(SchemaMovedError):
         sequence.register(domain, planned, work_of(planned))
@@ -140,6 +154,35 @@ def test_a_registration_that_redis_lost_before_it_was_durable_is_no_registration
         sequence.register(store, work, work_of(work))
     monkeypatch.undo()
     assert sequence.register(store, work, work_of(work)) == (1, True)
+
+
+# --- what was lost is put back
+
+
+@pytest.mark.spec("R5")
+def test_a_registration_that_was_lost_is_put_back_under_its_number_and_token(domain: Store) -> None:
+    first, second = (replace(registration_of(key), import_seq=number) for number, key in enumerate(("in/a.csv", "in/b.csv"), 1))
+    before = dump(domain)
+    assert restore_registration(domain, second, work_of(second)) is Restored.GAP
+    assert dump(domain) == before
+    for one in (first, second):
+        assert restore_registration(domain, one, work_of(one)) is Restored.OK
+        assert sequence.load(domain, DOMAIN, one.import_seq) == one
+        assert sequence.register(domain, registration_of(one.needed_source.key), work_of(one)) == (one.import_seq, False), "it is open"
+    after = dump(domain)
+    assert restore_registration(domain, first, work_of(first)) is Restored.THERE
+    assert restore_registration(domain, replace(first, token=fresh_token()), work_of(first)) is Restored.TAKEN
+    assert dump(domain) == after
+    assert disagreements(domain, DOMAIN, PARTITIONS) == []
+
+
+@pytest.mark.spec("R5")
+def test_a_change_of_schema_comes_back_with_its_schema_and_never_turns_it_back(domain: Store) -> None:
+    for number, version in ((1, 3), (2, 2)):
+        schema = encode_schema(DomainSchema(version, ()))
+        change = Registration(DOMAIN, number, "schema", "", "", "", None, None, schema_version=version, schema=schema)
+        assert restore_registration(domain, change, f"schema {version}") is Restored.OK
+    assert json.loads(domain.client.get(keys.schema(DOMAIN)))["version"] == 3
 
 
 # --- leases
@@ -238,17 +281,17 @@ def test_the_ledger_says_what_the_last_import_of_a_file_was(domain: Store) -> No
 def test_whoever_writes_the_ledger_late_changes_nothing(domain: Store) -> None:
     """It would have the file imported once more, sums and all."""
     first = ended(domain, registration_of())
-    ledger.write_entry(domain, DOMAIN, "crm", "customers", PLACE, entry_for(first, "FAILED", 0))
+    sequence.end(domain, first, work_of(first), entry_for(first, "FAILED", 0))
     assert ledger_entry(domain) == entry_for(first)
     newer = ended(domain, registration_of(etag="e2"))
-    ledger.write_entry(domain, DOMAIN, "crm", "customers", PLACE, entry_for(first))
+    sequence.end(domain, first, work_of(first), entry_for(first))
     assert ledger_entry(domain) == entry_for(newer)
 
 
 def test_a_registration_says_all_that_finishing_it_takes(domain: Store) -> None:
     work = numbered(domain, registration_of())
     stored = json.loads(domain.client.get(keys.registration(DOMAIN, work.import_seq)))
-    assert stored["format"] == sequence.REGISTRATION_FORMAT
+    assert stored["format"] == 1, "only replays need a newer release"
     assert sequence.load(domain, DOMAIN, work.import_seq) == work
 
 

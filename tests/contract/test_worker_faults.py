@@ -16,7 +16,8 @@ from deployments.embedded.valkey import ValkeyServer
 from profile_store import partitions
 from streaming.importing.await_turn import finish
 from streaming.kafka import client_config, rows_topic
-from streaming.topics import make_topic, partitions_of
+from streaming.topics import make_topics, partitions_of
+from streaming.worker.row_reader import RowReader
 from tests.contract.worker_streams import Stream, open_stream
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.polling import eventually
@@ -107,7 +108,7 @@ def test_a_worker_that_is_told_to_stop_leaves_nothing_to_do_twice(stream: Stream
     with stream.real.process("-m", "streaming.worker", stream.domain, log=log) as worker:
         eventually(lambda: stream.progress.outcomes.rows > 0, within=60, what="the first batch")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0, log.read_text()
+        assert worker.wait(60) == 0, log.read_text()
     assert stream.committed() == [fence + 1 for fence in stream.progress.fences]
     with stream.real.workers(stream.domain):
         stream.await_all()
@@ -134,6 +135,19 @@ def test_a_worker_that_was_stopped_past_its_session_changes_nothing_any_more(str
             eventually(lambda: "less" in log.read_text() or None, within=60, what="the zombie learns what it has lost")
             stream.await_all()
             stream.await_committed(stream.totals.batches)
+
+
+def test_offsets_that_kafka_refuses_are_told_so_that_they_are_committed_again(stream: Stream) -> None:
+    """As in a rebalance: whoever is not, or not yet, of the group's generation can't commit. If no message followed, the offset would stay behind."""
+    told: list[tuple[int, int]] = []
+    stranger = RowReader(stream.real.settings.kafka, stream.domain, lambda number, offset: told.append((number, offset)))
+    try:
+        with stream.real.workers(stream.domain) as [owner]:
+            eventually(lambda: len(owner.partitions) == stream.partitions, within=60, what="the group is whole")
+            stranger.commit_now({0: 1})
+            assert told == [(0, 1)]
+    finally:
+        stranger.close()
 
 
 def seized(stream: Stream) -> Pipeline:
@@ -189,8 +203,8 @@ def test_a_wiped_topic_is_published_again_by_the_flow(stream: Stream, monkeypatc
         topic = rows_topic(kafka, stream.domain)
         admin = AdminClient(client_config(kafka))
         admin.delete_topics([topic])[topic].result(30)
-        eventually(lambda: partitions_of(kafka, stream.domain) == 0, within=30, what="the topic is gone")
-        make_topic(kafka, stream.domain, stream.partitions)
+        eventually(lambda: partitions_of(kafka, rows_topic(kafka, stream.domain)) == 0, within=30, what="the topic is gone")
+        make_topics(kafka, stream.domain, stream.partitions)
         result = finish(stream.real.context, stream.registration, "run-1")
     assert (result.state, result.outcomes) == ("COMPLETE", stream.expected)
     assert stream.real.profiles(stream.domain) == stream.oracle

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
-from streaming.worker import domain_worker
+from streaming.worker import row_reader
 from tests.contract.worker_streams import open_stream
 from tests.pipeline import access_to, pipeline
 
@@ -38,7 +38,7 @@ def test_a_commit_that_kafka_refuses_is_tried_again(
                 raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
             return self._real.commit(offsets=offsets, asynchronous=asynchronous)
 
-    monkeypatch.setattr(domain_worker, "Consumer", Refusing)
+    monkeypatch.setattr(row_reader, "Consumer", Refusing)
     real = pipeline(valkey.url, apache_kafka, access_to(empty_s3))
     real.make_bucket("crm")
     stream = open_stream(real, domain_name, 400)

@@ -51,7 +51,7 @@ class WorkerProcess:
         """Status and body; (0, "") while nobody listens."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            with opener.open(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -75,7 +75,7 @@ class WorkerProcess:
 
     def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        code: int = self.process.wait(30)
+        code: int = self.process.wait(120)
         return code
 
 
@@ -173,7 +173,7 @@ def test_a_worker_refuses_an_unsafe_redis(
         client.config_set(setting, value)
     real = pipeline(server.url, apache_kafka, access_to(empty_s3))
     with worker(real, tmp_path / "w.log", monkeypatch) as one:
-        assert one.process.wait(30) == 1
+        assert one.process.wait(120) == 1
     told = one.log.read_text().strip().splitlines()
     assert "UNSAFE_REDIS" in told[-1]
     assert advice in told[-1]
@@ -188,7 +188,7 @@ def test_a_worker_with_wrong_credentials_says_so_without_them(
     real = pipeline(server.url, apache_kafka, access_to(empty_s3))
     real.settings.redis.url = type(real.settings.redis.url)(server.url.replace("redis://", "redis://nobody:a-password@"))
     with worker(real, tmp_path / "w.log", monkeypatch) as one:
-        assert one.process.wait(30) == 1
+        assert one.process.wait(120) == 1
     told = one.log.read_text()
     assert "REDIS_DENIED" in told
     assert "a-password" not in told

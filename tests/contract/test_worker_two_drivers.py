@@ -10,12 +10,15 @@ from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import SourceChangedError, TerminalError
 from headrace.outcomes import Outcomes
+from object_store.access import connect
 from profile_store import ledger, sequence
-from streaming.importing.await_outcomes import ImportEndedError, await_outcomes
+from streaming.importing.await_outcomes import await_outcomes
 from streaming.importing.await_turn import finish
 from streaming.importing.close import COMPLETE, FAILING, ImportResult, close_import, fail
+from streaming.importing.context import ImportEndedError
 from streaming.importing.drive import drive
 from streaming.importing.publish import publish_rows
+from streaming.importing.write_rejects import write_rejects
 from tests.contract.worker_streams import Stream, open_stream
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.polling import eventually
@@ -56,6 +59,21 @@ def test_whoever_waits_for_rows_of_an_import_that_another_run_ended_is_told(stre
             await_outcomes(context, stream.registration, totals)
 
 
+@pytest.mark.spec("B1", "B2")
+def test_whoever_writes_the_rejects_of_an_import_that_another_run_ended_leaves_its_file_alone(stream: Stream) -> None:
+    """The store has forgotten them: the file would hold the splitter's own rejects alone."""
+    context = stream.real.context
+    with stream.real.workers(stream.domain):
+        totals = publish_rows(context, stream.registration)
+        outcomes = await_outcomes(context, stream.registration, totals)
+        key = finish(context, stream.registration, "faster").rejects_key
+    assert key is not None
+    written = context.objects_of("").head("crm", key)
+    with pytest.raises(ImportEndedError):
+        write_rejects(context, stream.registration, outcomes.rejected + outcomes.cells)
+    assert context.objects_of("").head("crm", key).etag == written.etag
+
+
 @pytest.mark.spec("B1", "R4")
 def test_two_runs_drive_one_import_to_one_end(stream: Stream) -> None:
     results: list[ImportResult] = []
@@ -72,10 +90,12 @@ def test_two_runs_drive_one_import_to_one_end(stream: Stream) -> None:
 
 
 @pytest.mark.spec("B1", "I10", "I12")
-def test_whoever_finds_the_pinned_copy_gone_because_the_import_is_over_does_not_fail_it(stream: Stream) -> None:
+def test_whoever_finds_the_source_gone_because_the_import_is_over_does_not_fail_it(stream: Stream) -> None:
+    """Its pinned copy goes with its end, and after that the object itself may go."""
     context = stream.real.context
     with stream.real.workers(stream.domain):
         assert finish(context, stream.registration, "faster").state == COMPLETE
+    connect(stream.real.access, 1).delete_object(Bucket="crm", Key="in/a.csv")
     with pytest.raises(TerminalError) as gone:
         publish_rows(context, stream.registration)
     result = fail(context, stream.registration, gone.value)

@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, TopicPartition
 from headrace.connections import Connection
 from headrace.merge import Profile, import_rows
 from headrace.outcomes import Outcomes
-from profile_store import sequence
-from profile_store.sequence import Registration
+from profile_store import counts
+from profile_store.registration import Registration
 from streaming.envelope import Header, encode
 from streaming.importing.register import register_import
 from streaming.importing.scan import scan_goal
@@ -34,6 +34,7 @@ class Stream:
     registration: Registration
     batches: list[RowBatch]
     totals: SplitTotals
+    table: list[dict[str, str]]
     oracle: dict[bytes, Profile]
     expected: Outcomes
 
@@ -50,7 +51,9 @@ class Stream:
         self.publish_bytes(messages)
 
     def message(self, batch: RowBatch) -> bytes:
-        return encode(Header(self.domain, self.registration.import_seq, batch.partition, batch.batch_no), batch.rows)
+        return encode(
+            Header(self.domain, self.registration.import_seq, batch.partition, batch.batch_no, self.registration.token), batch.rows
+        )
 
     def publish_bytes(self, messages: Iterable[tuple[int, bytes]]) -> None:
         publisher = Publisher(self.real.settings.kafka, self.domain)
@@ -60,8 +63,8 @@ class Stream:
         publisher.close()
 
     @property
-    def progress(self) -> sequence.Progress:
-        return sequence.progress(self.real.store, self.domain, self.partitions, self.registration.import_seq)
+    def progress(self) -> counts.Progress:
+        return counts.progress(self.real.store, self.domain, self.partitions, self.registration.import_seq)
 
     @property
     def all_applied(self) -> bool:
@@ -120,4 +123,4 @@ def open_stream(real: Pipeline, domain: str, rows: int, partitions: int = 4) -> 
     batches = list(splitter.batches())
     oracle: dict[bytes, Profile] = {}
     expected = import_rows(oracle, table, plan_in(real, connection)).outcomes
-    return Stream(real, connection, registration, batches, splitter.totals, oracle, expected)
+    return Stream(real, connection, registration, batches, splitter.totals, table, oracle, expected)

@@ -14,7 +14,7 @@ from deployments.embedded.valkey import ValkeyServer
 from headrace.connections import Connection
 from headrace.merge import Profile, import_rows
 from headrace.outcomes import Outcomes
-from profile_store import registry, sequence
+from profile_store import counts, registry, sequence
 from streaming.importing.publish import publish_rows
 from streaming.importing.register import register_import
 from streaming.importing.scan import scan_goal
@@ -46,7 +46,7 @@ def shopped(real: Pipeline, domain_name: str) -> tuple[Connection, dict[bytes, P
 def applied(real: Pipeline, domain: str, import_seq: int = 1) -> int:
     """Rows counted so far."""
     stored = registry.get_domain(real.store, domain)
-    return sequence.progress(real.store, domain, stored.partitions, import_seq).outcomes.rows
+    return counts.progress(real.store, domain, stored.partitions, import_seq).outcomes.rows
 
 
 def outcomes_on_record(real: Pipeline, domain: str, import_seq: int = 1) -> Outcomes:

@@ -120,6 +120,23 @@ def options_exist(service: str, words: list[str]) -> None:
         assert re.search(rf"{option}(?![\w-])", shown.stdout), f"{service}: prefect {' '.join(commands)} has no {option}"
 
 
+def test_the_api_has_all_that_it_needs(services: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    from api.principals_file import load_principals
+    from headrace.settings import Settings
+
+    api = services["api"]
+    for variable, value in api["environment"].items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings().api
+    [volume] = api["volumes"]
+    file, _, there = volume.removesuffix(":ro").partition(":")
+    assert there == settings.principals_file
+    found = load_principals(PROJECT / file)
+    assert set(found.secrets.values()) == {api["environment"]["API_CLIENT_SECRET"]}
+    assert seconds(api["stop_grace_period"]) > settings.drain_seconds
+    assert api["ports"][0].endswith(f":{settings.port}")
+
+
 def test_bootstrap_makes_the_pool_that_the_worker_serves(services: dict[str, dict[str, Any]]) -> None:
     from deployments.bootstrap import WORK_POOL
 
@@ -158,7 +175,8 @@ def test_secrets_come_from_outside_and_are_required() -> None:
     assert set(values) == required
     generated = [value for name, value in values.items() if name != "S3_ACCESS_KEY_ID"]
     assert len(set(generated)) == len(generated)
-    assert all(re.fullmatch("[0-9a-f]{48}", value) for value in generated)
+    assert all(re.fullmatch("[0-9a-f]{48}|[0-9a-f]{64}", value) for value in generated)
+    assert len(values["API_MASTER_KEY"]) == 64
 
 
 def copied() -> list[str]:

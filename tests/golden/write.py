@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from profile_store.records import LEADING, RECORD_FORMAT, Record, encode_records, stored
-from profile_store.sequence import REGISTRATION_FORMAT
-from streaming.envelope import MESSAGE_FORMAT, encode
+from profile_store.records import LEADING, RECORD_FORMAT, Record, encode_records, packed_addresses, stored
+from streaming.envelope import MESSAGE_FORMAT, encode, encode_body
+from streaming.neighbours import encode_telling
 from streaming.split import SPLITTER_FORMAT
 from tests.golden import examples
 
@@ -24,12 +24,17 @@ HERE = Path(__file__).resolve().parent
 def record_lines() -> bytes:
     """One record a line: a record holds no line end."""
     narrow = encode_records(_columns([examples.NARROW], 2), 2)
-    return b"\n".join([*encode_records(_columns(list(examples.RECORDS), examples.WIDTH), examples.WIDTH), *narrow]) + b"\n"
+    bound = _columns([examples.BOUND], examples.WIDTH)
+    bound["undecided"] = pa.array([examples.NOTES])
+    wide = _columns(list(examples.RECORDS), examples.WIDTH)
+    return b"\n".join([*encode_records(wide, examples.WIDTH), *narrow, *encode_records(bound, examples.WIDTH)]) + b"\n"
 
 
 def _columns(records: list[Record], width: int) -> dict[str, pa.StringArray]:
     columns: dict[str, pa.StringArray] = {name: pa.nulls(len(records), pa.string()) for name in LEADING}
     columns["number"] = pa.array([str(one.number) for one in records], pa.string())
+    columns["addresses"] = pa.array([packed_addresses(one.addresses) or None for one in records], pa.string())
+    columns["expires"] = pa.array([None if one.expires is None else str(one.expires) for one in records], pa.string())
     for place in range(width):
         values = [one.values.get(place) for one in records]
         columns[str(place)] = pa.array([None if value is None else stored(value) for value in values], pa.string())
@@ -43,9 +48,17 @@ def splitter_cuts() -> bytes:
 
 WRITERS = {
     f"record-{RECORD_FORMAT}.txt": record_lines,
+    f"pointer-{RECORD_FORMAT}.bin": lambda: examples.POINTER_BLOB,
     f"message-{MESSAGE_FORMAT}.bin": lambda: encode(examples.HEADER, examples.ROWS),
-    f"registration-{REGISTRATION_FORMAT}.json": lambda: examples.IMPORT.as_json().encode(),
-    f"schema-change-{REGISTRATION_FORMAT}.json": lambda: examples.SCHEMA_CHANGE.as_json().encode(),
+    f"neighbour-{MESSAGE_FORMAT}.bin": lambda: encode_body(examples.NEIGHBOUR_HEADER, encode_telling(examples.TELLING)),
+    "registration-1.json": lambda: examples.IMPORT.as_json().encode(),
+    "registration-2.json": lambda: examples.REPLAY.as_json().encode(),
+    "segments-change-3.json": lambda: examples.SEGMENTS_CHANGE.as_json().encode(),
+    "registration-4.json": lambda: examples.UPLOAD.as_json().encode(),
+    "expiry-4.json": lambda: examples.EXPIRY.as_json().encode(),
+    "plan-2.json": lambda: json.dumps(examples.WITH_OBJECTIVES.as_document(), sort_keys=True).encode(),
+    "plan-3.json": lambda: json.dumps(examples.OF_UPLOAD.as_document(), sort_keys=True).encode(),
+    "schema-change-1.json": lambda: examples.SCHEMA_CHANGE.as_json().encode(),
     f"splitter-{SPLITTER_FORMAT}.json": splitter_cuts,
 }
 

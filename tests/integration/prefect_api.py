@@ -9,6 +9,9 @@ import httpx
 
 from tests.polling import eventually
 
+BUSY = 503
+"""What Prefect answers while another writer holds its SQLite: nothing was done, ask again, as its own client does."""
+BUSY_SECONDS = 60.0
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
@@ -19,7 +22,11 @@ class PrefectApi:
     url: str
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        response = httpx.request(method, f"{self.url}{path}", json=body, timeout=30, trust_env=False)
+        def ask() -> httpx.Response | None:
+            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=30, trust_env=False)
+            return None if answer.status_code == BUSY else answer
+
+        response = eventually(ask, within=BUSY_SECONDS, what=f"Prefect is free to answer {method} {path}")
         response.raise_for_status()
         return response.json() if response.content else None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from api.launcher import PrefectLauncher
 from deployments.bootstrap import bootstrap, deploy_connection
 from deployments.embedded.prefect import start_prefect_worker
 from deployments.embedded.processes import ChildProcess
@@ -18,6 +19,7 @@ from deployments.zombies import SILENCE
 from headrace.connections import Connection
 from tests.integration.prefect_api import PrefectApi
 from tests.pipeline import Pipeline, access_to, pipeline
+from tests.servers.prefect_database import put_migrated_database
 
 
 @dataclass
@@ -36,6 +38,11 @@ class PrefectStack:
     def deploy(self, connection: Connection) -> None:
         with self._as_client():
             deploy_connection(connection)
+
+    def start_as_the_api(self, deployment: str, parameters: dict[str, str], key: str) -> str:
+        """The flow run's id."""
+        with self._as_client():
+            return PrefectLauncher().start(deployment, parameters, key)
 
     @contextmanager
     def runs_crash_after(self, silence: timedelta) -> Iterator[None]:
@@ -76,6 +83,7 @@ class PrefectStack:
 @contextmanager
 def running_stack(directory: Path) -> Iterator[PrefectStack]:
     """Servers, deployments and a Prefect worker; no merge worker."""
+    put_migrated_database(directory / "prefect")
     with EmbeddedStack(StackOptions(directory, merge_workers=0, bootstrap=bootstrap_in_a_process)) as stack:
         servers = stack.servers
         assert stack.prefect_worker is not None

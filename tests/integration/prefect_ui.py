@@ -30,6 +30,8 @@ WIDTH, HEIGHT = 1400, 900
 PAGE_SECONDS = 60.0
 """For a page to show what it is to show: two cores are shared with seven servers."""
 LOOK_SECONDS = 5.0
+CLICK_SECONDS = 20.0
+"""From a click to what the page sends then."""
 CLICKS = 5
 
 
@@ -49,6 +51,10 @@ class PrefectUi:
     def open(self, path: str) -> None:
         self.page.goto(f"{self.url}/v2{path}", wait_until="domcontentloaded")
 
+    def search(self, deployments: str) -> None:
+        """On the page of deployments, which shows ten at a time."""
+        self.page.get_by_placeholder("Search deployments").fill(deployments)
+
     def shows(self, text: str | re.Pattern[str]) -> None:
         """Waits for the text to be visible, anywhere on the page."""
         self.page.get_by_text(text).first.wait_for(state="visible", timeout=PAGE_SECONDS * 1000)
@@ -63,14 +69,19 @@ class PrefectUi:
         self.page.screenshot(path=path, animations="disabled")
         return path
 
+    def open_deployment(self, deployment: str) -> None:
+        """By its id: in the list, deployments of many flows are called after the same connection."""
+        self.open(f"/deployments/deployment/{deployment}")
+
     def open_form(self, deployment: str) -> None:
-        """From the list of deployments to the form of a custom run."""
-        self._run_menu(deployment, "Custom run")
+        """From the page of a deployment to the form of a custom run."""
+        self._open_run_menu(deployment)
+        self._choose_how("Custom run")
         self.shows("Enforce Parameter Schema")
 
     def quick_run(self, deployment: str) -> str:
         """The id of the run."""
-        return self._started_by(lambda: self._run_menu(deployment, "Quick run"))
+        return self._started_by(lambda: self._open_run_menu(deployment), lambda: self._choose_how("Quick run"))
 
     def choose(self, field: str, option: str) -> None:
         """In the drop-down of a field of the form."""
@@ -79,15 +90,17 @@ class PrefectUi:
 
     def submit(self) -> str:
         """The id of the run that the form starts."""
-        return self._started_by(lambda: self.page.get_by_role("button", name="Submit", exact=True).click())
+        button = self.page.get_by_role("button", name="Submit", exact=True)
+        return self._started_by(lambda: button.wait_for(state="visible"), button.click)
 
-    def _run_menu(self, deployment: str, item: str) -> None:
-        self.open("/deployments")
-        self.page.get_by_role("link", name=deployment, exact=True).first.click()
+    def _open_run_menu(self, deployment: str) -> None:
+        self.open_deployment(deployment)
         self.page.get_by_role("button", name="Run", exact=True).click()
+
+    def _choose_how(self, item: str) -> None:
         self.page.get_by_role("menuitem", name=item).click()
 
-    def _started_by(self, click: Callable[[], None]) -> str:
+    def _started_by(self, come_to_it: Callable[[], None], click: Callable[[], None]) -> str:
         """Of the server's answer to what the click sent: the notice with its link is gone after a few seconds.
 
         Clicks again, as a person would: where a page that was just being drawn anew lost the click, and where the server was too busy for it
@@ -95,9 +108,10 @@ class PrefectUi:
         """
         seen = []
         for _ in range(CLICKS):
+            come_to_it()  # as long as it takes: the page may have to be loaded
             try:
                 with self.page.expect_request(
-                    lambda request: request.url.endswith("/create_flow_run"), timeout=LOOK_SECONDS * 1000
+                    lambda request: request.url.endswith("/create_flow_run"), timeout=CLICK_SECONDS * 1000
                 ) as sent:
                     click()
             except PlaywrightTimeout:

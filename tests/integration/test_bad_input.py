@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,22 +15,23 @@ from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TerminalError
 from headrace.file_selection import FileSelection
 from object_store.access import connect
-from object_store.compression import decompressed
 from object_store.store import ObjectStore
 from object_store.versions import ObjectVersion
-from profile_store import sequence
+from profile_store import counts, sequence
 from streaming.importing.close import COMPLETE, FAILED, ImportResult
 from streaming.importing.context import Progress
 from streaming.importing.register import register_import
 from streaming.importing.scan import scan_goal
 from streaming.split.splitter import Splitter
+from tests.bad_inputs import FILES, HEADER, OBJECTS, ROWS
+from tests.big_input import Repeated
 from tests.memory import peak_memory
 from tests.polling import eventually
 from tests.running import COLUMNS, Running, Work, csv_of, running
+from tests.servers.cut_proxy import CutProxy
 from tests.splitting import plan_for
 
 MEGABYTE = 1024 * 1024
-HEADER = ",".join(COLUMNS)
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +51,27 @@ def _after(work: Work) -> list[ImportResult]:
     return work.run()
 
 
-@pytest.mark.parametrize(
-    ("data", "code", "said"),
-    [
-        (b"", "EMPTY_FILE", "a.csv: the file is empty"),
-        (b"\xef\xbb\xbf", "EMPTY_FILE", "a.csv: the file is empty"),
-        (f"{HEADER},name\n".encode(), "COLUMN_TWICE", "a.csv, line 1: 2 columns are called 'name'"),
-        (b"id,name,tags,day\n", "COLUMN_MISSING", "a.csv, line 1: there is no column 'total'; the columns are 'id', 'name', 'tags', 'day'"),
-        (f"\ufeff\ufeff{HEADER}\n".encode(), "COLUMN_MISSING", "there is no column 'id'"),
-        (HEADER.encode() + b"\r1,a,,,\r2,b,,,\r", "BAD_HEADER", "line 1: the header can't be read. A carriage return stands alone"),
-        (f'"{HEADER}\n1,a,,,\n'.encode(), "BAD_HEADER", "line 1: the header can't be read. A quoted cell opens"),
-        (HEADER.encode("utf-16"), "BAD_HEADER", "line 1, byte 0: the header is not text"),
-        (random.Random(1).randbytes(200_000), "BAD_HEADER", "a.csv, line 1"),
-        (gzip.compress(HEADER.encode() + b"\n" + random.Random(2).randbytes(90_000).hex().encode())[:60_000], "TRUNCATED", "a.csv"),
-        (gzip.compress(csv_of(("1", "Ana")))[:-6] + b"xxxxxx", "CORRUPT", "a.csv"),
-        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "UNSUPPORTED_FORMAT", "7z archive"),
-    ],
-)  # fmt: skip
-@pytest.mark.spec("I1", "I11", "I10")
-def test_a_file_that_cannot_be_read_fails_with_a_clear_error_and_blocks_nobody(
-    headrace: Running, data: bytes, code: str, said: str
-) -> None:
-    work = headrace.work()
-    result = work.load(data)
-    assert (result.state, result.outcomes.created) == (FAILED, 0)
-    assert result.reason.startswith(f"{code}: ")
-    assert work.directory in result.reason
-    assert said in result.reason
-    assert len(result.reason) < 2_500
-    assert goes_on(work)
+@pytest.mark.spec("I1", "I11", "I10", "I13")
+def test_a_file_that_cannot_be_read_fails_with_a_clear_error_and_blocks_nobody(headrace: Running) -> None:
+    """All of them in one run, and good files between them."""
+    formats = {tuple(one.format.items()): one.format for one in FILES}
+    for given in formats.values():
+        work = headrace.work(format={"multi_value": "|", **given})
+        here = {f"{number:02d}-bad.{one.extension}": one for number, one in enumerate(FILES) if one.format == given}
+        good = ["09", "19", "99"]
+        for name in good:
+            work.put(f"{name}-good.csv", csv_of(work.row(name, "Ana")).decode().encode(given.get("encoding", "utf-8")))
+        for name, one in here.items():
+            work.put(name, one.data)
+        results = {result.registration.needed_source.key.removeprefix(work.directory): result for result in work.run()}
+        for name, one in here.items():
+            result = results[name]
+            assert (result.state, result.outcomes.created) == (FAILED, 0), one.name
+            assert result.reason.startswith(f"{one.code}: "), (one.name, result.reason)
+            assert f"{work.directory}{name}" in result.reason, (one.name, result.reason)
+            assert one.said in result.reason, (one.name, result.reason)
+            assert len(result.reason) < 2_500, one.name
+        assert sorted(work.profiles()) == good
 
 
 @pytest.mark.spec("I1", "R4")
@@ -93,31 +86,15 @@ def test_a_header_alone_is_complete_without_rows(headrace: Running, data: str) -
 @pytest.mark.spec("M11", "I11", "R4")
 def test_bad_rows_and_cells_are_rejected_and_every_other_row_is_applied(headrace: Running) -> None:
     work = headrace.work()
-    good = [f"{work.name}-g{n},Ana,1,," for n in range(14)]
-    bad: list[tuple[bytes, str, str]] = [
-        (b"%s-b,open \"quote,1,,", "", ""),  # no quote at a cell's start: text
-        (b'%s-b,"unclosed,1,,', "BAD_QUOTE", ""),
-        (b'%s-b,"closed"too early,1,,', "BAD_QUOTE", ""),
-        (b"%s-b,nul \0,1,,", "NUL_BYTE", ""),
-        (b"%s-b,latin \xe9,1,,", "BAD_ENCODING", ""),
-        (b"%s-b,lone\rreturn,1,,", "BAD_LINE_END", ""),
-        (b"%s-b,few", "WRONG_COLUMN_COUNT", ""),
-        (b"%s-b,many,1,,,", "WRONG_COLUMN_COUNT", ""),
-        (b",nobody,1,,", "NO_IDENTIFIER", ""),
-        (b"%s|%s,two,1,,", "INVALID_IDENTIFIER", ""),
-        (b"%s-c,Ana,1,,2026-02-30", "NOT_A_DATE", "day"),
-        (b"%s-d,Ana,12e3,,", "NOT_A_NUMBER", "total"),
-        (b"%s-e," + b"x" * 600_000 + b",1,,", "ROW_TOO_LONG", ""),
-        (b'%s-f,"never closed,1,,', "UNCLOSED_QUOTE", ""),
-    ]  # fmt: skip
+    good = [f"{work.name}-g{n},Ana,1,," for n in range(len(ROWS))]
     lines = [HEADER.encode()]
-    for row, (wrong, _, _) in zip(good, bad, strict=True):
-        lines += [wrong.replace(b"%s", work.name.encode()), row.encode()]
+    for row, bad in zip(good, ROWS, strict=True):
+        lines += [bad.data.replace(b"%s", work.name.encode()), row.encode()]
     result = work.load(b"\n".join(lines))
     assert result.state == COMPLETE
-    assert work.reasons(result) == [(str(2 + 2 * n), column, code) for n, (_, code, column) in enumerate(bad) if code]
-    assert sorted(work.profiles()) == sorted(["b", "c", "d", *(f"g{n}" for n in range(14))])
-    assert result.outcomes.rows == 28
+    assert work.reasons(result) == [(str(2 + 2 * n), bad.column, bad.code) for n, bad in enumerate(ROWS) if bad.code]
+    assert sorted(work.profiles()) == sorted(["b", "c", "d", *(f"g{n}" for n in range(len(ROWS)))])
+    assert result.outcomes.rows == 2 * len(ROWS)
     assert goes_on(work)
 
 
@@ -144,7 +121,7 @@ def test_a_truncated_file_fails_with_what_was_applied_on_record(headrace: Runnin
     def wait_for_rows(progress: Progress) -> None:
         if progress.phase == "publishing":
             eventually(
-                lambda: sequence.progress(real.store, domain, 2, before + 1).outcomes.rows > 0, within=30, what="some rows are applied"
+                lambda: counts.progress(real.store, domain, 2, before + 1).outcomes.rows > 0, within=30, what="some rows are applied"
             )
 
     data = csv_of(*(work.row(n, f"{rnd.getrandbits(60)}", "1") for n in range(130_000)))
@@ -200,61 +177,47 @@ def test_a_known_file_deleted_during_the_scan_does_not_hide_the_others(headrace:
     assert [(one.version.key[-5:], one.status) for one in found] == [("b.csv", "new")]
 
 
-class Repeated:
-    """A stream of `count` times `piece`, which never lies in memory as a whole."""
-
-    def __init__(self, head: bytes, piece: bytes, count: int) -> None:
-        self._head, self._piece, self._left = head, piece, count * len(piece)
-
-    def read(self, size: int) -> bytes:
-        if self._head:
-            head, self._head = self._head, b""
-            return head
-        size = min(size, self._left, len(self._piece))
-        self._left -= size
-        return self._piece[:size]
+def changed(kind: str, data: bytes) -> bytes | None:
+    """What is at the key afterwards; None: nothing."""
+    return {"replaced": data.replace(b"old", b"new"), "deleted": None, "shortened": data[: len(data) // 2], "grown": data + data}[kind]
 
 
 @pytest.mark.spec("I12")
-@pytest.mark.parametrize(
-    ("piece", "count", "rows", "rejected"),
-    [
-        pytest.param(b"x" * MEGABYTE, 200, 1, 1, id="a line of 200 MB"),
-        pytest.param(b'"' + b"x" * (MEGABYTE - 1), 200, 1, 1, id="with quotes"),
-        pytest.param(b"A,x\n" * (MEGABYTE // 4), 24, 24 * MEGABYTE // 4, 0, id="many short rows"),
-    ],
-)
-def test_memory_does_not_grow_with_the_file(piece: bytes, count: int, rows: int, rejected: int) -> None:
-    stream = Repeated(b"id,text\n", piece, count)
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_an_object_that_changes_while_it_is_read_ends_its_import_with_its_rows_on_record(headrace: Running, kind: str) -> None:
+    work, real = headrace.work(pin="never"), headrace.pipeline
+    data = csv_of(*(work.row(number % 500, f"old{number:050d}", "1") for number in range(90_000)))
+    work.put("a.csv", data)
+    client, done = connect(real.access, 1), threading.Event()
+
+    def change(progress: Progress) -> None:
+        if progress.phase == "publishing" and progress.done and not done.is_set():
+            done.set()
+            after = changed(kind, data)
+            if after is None:
+                client.delete_object(Bucket=work.bucket, Key=f"{work.directory}a.csv")
+            else:
+                client.put_object(Bucket=work.bucket, Key=f"{work.directory}a.csv", Body=after)
+
+    host, port = str(real.access.endpoint_url).removeprefix("http://").split(":")
+    with CutProxy(host, int(port)) as proxy:
+        proxy.cut(2_500_000)  # the stream breaks behind the change, and has to be taken up again
+        [result] = work.run(headrace.context(change, replace(real.access, endpoint_url=f"http://{proxy.host}:{proxy.port}")))
+    assert (result.state, result.reason.split(":")[0]) == (FAILED, "SOURCE_CHANGED")
+    assert f"{work.directory}a.csv" in result.reason
+    assert result.outcomes.rows < 90_000
+    assert sum(int(str(one["total"])) for one in work.profiles().values()) == result.outcomes.rows
+    connect(real.access, 1).delete_object(Bucket=work.bucket, Key=f"{work.directory}a.csv")
+    assert goes_on(work)
+
+
+@pytest.mark.spec("I12")
+def test_memory_does_not_grow_with_the_file() -> None:
+    """Of many short rows; tests/integration/test_big_input.py has long ones."""
+    stream = Repeated(b"id,text\n", b"A,x\n" * (MEGABYTE // 4), 24, b"")
     with peak_memory() as peak:
-        splitter = Splitter(stream.read, plan_for(partitions=4), "a.csv")
+        splitter = Splitter(lambda size: stream.read(size) or b"", plan_for(partitions=4), "a.csv")
         for _ in splitter.batches():
             pass
-    assert (splitter.totals.rows, splitter.totals.rejected) == (rows, rejected)
+    assert (splitter.totals.rows, splitter.totals.rejected) == (24 * MEGABYTE // 4, 0)
     assert peak.grown < 150 * MEGABYTE
-
-
-@pytest.mark.spec("I11", "I12")
-def test_a_file_that_unpacks_to_a_gigabyte_is_unpacked_as_it_is_read() -> None:
-    member = gzip.compress((b"A,x" + b" " * 997 + b"\n") * 10_000, 9)
-    packed = io.BytesIO(gzip.compress(b"id,text\n") + member * 100)
-    assert len(packed.getvalue()) < 4 * MEGABYTE
-    read: Callable[[int], bytes] = decompressed(_Raw(packed), "s3://b/a.csv.gz").read
-    with peak_memory() as peak:
-        splitter = Splitter(read, plan_for(partitions=4), "a.csv")
-        for _ in splitter.batches():
-            pass
-    assert splitter.totals.rows == 1_000_000
-    assert peak.grown < 150 * MEGABYTE
-
-
-class _Raw(io.RawIOBase):
-    def __init__(self, source: io.BytesIO) -> None:
-        super().__init__()
-        self._source = source
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        return self._source.readinto(buffer)

@@ -18,6 +18,7 @@ from deployments.embedded.processes import free_port
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from object_store.access import connect
+from tests.corrected import corrected
 from tests.integration.command_line import CommandLine, Said
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.polling import eventually
@@ -129,8 +130,8 @@ def worker(installation: Installation) -> Iterator[subprocess.Popen[str]]:
     eventually(lambda: any("serving /health" in line for line in said), within=60, what="the worker serves /health")
     yield running
     running.send_signal(signal.SIGTERM)
-    assert running.wait(60) == 0
-    reader.join(10)
+    assert running.wait(120) == 0
+    reader.join(60)
     assert said
     assert all(json.loads(line)["message"] for line in said)
 
@@ -233,12 +234,12 @@ def test_check_says_file_and_line_of_everything_wrong(installation: Installation
     assert error["problems"][0].startswith(f"{broken}:16: ")
 
 
-def test_check_of_a_goal_that_this_release_can_not_run(installation: Installation, tmp_path: Path) -> None:
+def test_check_of_links_that_say_the_same(installation: Installation, tmp_path: Path) -> None:
     path = installation.connection_file()
-    path.write_text(path.read_text().replace("link: [", "link: [{column: x, property: profile_identifier}, "))
+    path.write_text(path.read_text().replace("link: [", "link: [{column: id, property: profile_identifier}, "))
     said = CommandLine(tmp_path)("check", installation.domain_file(), path)
     assert said.code == 1
-    assert "2 links" in said.err
+    assert "column 'id' is linked twice, first in link[0]" in said.err
 
 
 def test_check_goes_on_without_an_installation_that_does_not_answer(installation: Installation) -> None:
@@ -253,12 +254,79 @@ def test_apply_says_what_it_does_and_the_second_time_that_nothing_changes(instal
     domain, connection = own.domain_file(), own.connection_file()
     first = own.headrace("apply", domain, connection)
     assert first.code == 0
-    assert f"domain {own.domain}: created, 4 partitions\nconnection {own.connection}: created\napplied" in first.out
+    assert f"+ domain {own.domain}: created, 4 partitions\n+ connection {own.connection}: created\napplied" in first.out
     assert "PREFECT_API_URL is not set" in first.err
     second = own.headrace("apply", domain, connection)
     assert (second.code, second.out) == (0, "nothing changes: everything is as the files say\n")
     third = own.headrace("apply", connection, "--json")
-    assert third.document == {"changes": [], "warnings": [], "deployments": []}
+    assert third.document == {"changes": [], "plan": [], "warnings": [], "to_build": [], "deployments": []}
+
+
+@pytest.mark.spec("C3", "I10")
+def test_apply_shows_its_plan_and_removes_a_goal_only_when_told_to(imported: Installation) -> None:
+    path = imported.connection_file(active="false")
+    path.write_text(path.read_text().replace("id: purchases\n", "id: others\n"))
+    removed = (
+        f"connection {imported.connection}: goal purchases: removed, with its ledger of 1 file: a goal of that id would import them anew"
+    )
+
+    shown = imported.headrace("apply", path, "--plan")
+    assert shown.code == 0
+    assert shown.out == f"- {removed}\n+ connection {imported.connection}: goal others: created\n"
+    refused = imported.headrace("apply", path, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "NOT_CONFIRMED")
+    assert imported.headrace("apply", imported.connection_file(), "--plan", "--json").document["changes"] == [], "nothing was changed yet"
+
+    done = imported.headrace("apply", path, "--yes", "--json").document
+    assert done["plan"][0] == {"what": "removed", "text": removed}
+    back = imported.headrace("apply", imported.connection_file(), "--yes")
+    assert back.code == 0
+    files = imported.headrace("scan", imported.connection, "--json").document["goals"][0]["files"]
+    assert [(file["key"], file["status"]) for file in files] == [("in/first.csv", "new")]
+
+
+@pytest.mark.spec("C3", "C4")
+def test_goals_and_connections_are_changed_and_the_plan_says_what_the_file_would_change_back(installation: Installation) -> None:
+    own = installation.applied()
+    done = own.headrace("goal", "deactivate", own.connection, "purchases")
+    assert done.code == 0, done.err
+    assert "goal purchases is not active any more" in done.out
+    assert "`headrace apply --plan` shows" in done.err
+    assert own.headrace("connection", "off", own.connection, "--json").document["enabled"] is False
+    lines = own.headrace("apply", own.connection_file(), "--plan", "--json").document["changes"]
+    assert lines == [
+        f"connection {own.connection}: enabled: false → true",
+        f"connection {own.connection}: goal purchases: active: false → true",
+    ]
+    assert own.headrace("goal", "list", own.connection, "--json").document["goals"][0]["active"] == "not active"
+    assert own.headrace("goal", "delete", own.connection, "purchases", "--json").error["code"] == "NOT_CONFIRMED"
+
+
+@pytest.mark.spec("R2")
+def test_the_next_starts_are_listed_with_their_time_zone(installation: Installation) -> None:
+    own = installation.applied()
+    assert "has no schedule" in own.headrace("schedule", own.connection).out
+    path = own.connection_file()
+    path.write_text(
+        path.read_text().replace("goals:", 'schedule: [{days_of_week: [mon], at: "03:00", time_zone: Europe/Amsterdam}]\ngoals:', 1)
+    )
+    own.headrace("apply", path)
+    lines = own.headrace("schedule", own.connection, "--most", "2").out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("Mon ") and "03:00  Europe/Amsterdam" in line for line in lines[1:])
+    ticks = own.headrace("schedule", own.connection, "--json").document["ticks"]
+    assert len(ticks) == 10
+    assert all(tick["at"][11:16] == "03:00" and tick["utc"][11:13] in ("01", "02") for tick in ticks)
+
+
+@pytest.mark.spec("I10")
+def test_the_plan_counts_the_files_that_would_be_imported_again(imported: Installation) -> None:
+    path = imported.connection_file(rule="set")
+    lines = imported.headrace("apply", path, "--plan", "--json").document["changes"]
+    assert lines == [
+        f"connection {imported.connection}: goal purchases: mappings[total].rule: sum → set",
+        f"connection {imported.connection}: goal purchases: 1 imported file would be imported again",
+    ]
 
 
 def test_apply_refuses_another_number_of_partitions_and_changes_nothing(installation: Installation) -> None:
@@ -341,6 +409,32 @@ def test_run_shows_rejects_with_line_column_and_reason_but_no_cell(imported: Ins
     assert "many" in body
 
 
+@pytest.mark.spec("B2", "R1")
+def test_rejects_are_listed_corrected_and_replayed(imported: Installation, tmp_path: Path) -> None:
+    imported.put("second.csv", MISTAKES)
+    assert imported.headrace("run", imported.connection, "--here").code == 0
+    (listed,) = imported.headrace("rejects", "list", imported.connection, "--json").document["imports"]
+    assert (listed["rows"], listed["cells"], listed["replayed"], listed["left"]) == (2, 2, 0, 4)
+    body = connect(imported.real.access).get_object(Bucket=imported.bucket, Key=listed["rejects_key"])["Body"].read()
+    path = tmp_path / "corrected.csv"
+    path.write_bytes(corrected(body, lambda line: {**line, "amount": "2.5", "id": "C7"} if line["_headrace_line"] in "23" else line, ";"))
+    said = imported.headrace("rejects", "replay", imported.connection, str(path))
+    assert said.code == 1, "not every line was replayed"
+    assert "4 lines of rejects" in said.out
+    assert "2 replayed, 1 rejected again, 1 left as they are" in said.out
+    assert "NOT_CORRECTED" in said.out
+    again = imported.headrace("rejects", "replay", imported.connection, str(path), "--json").document
+    assert (again["replayed"], again["repeated"]) == (0, 2)
+    table = imported.headrace("rejects", "list", imported.connection).out
+    assert table.splitlines()[1].split()[-5:] == ["2", "2", "2", "0", "2"]
+    [run] = [
+        one
+        for one in imported.headrace("runs", imported.connection, "--json").document["runs"]
+        if one["files"][0]["key"] == "in/second.csv"
+    ]
+    assert run["files"][0]["rejects"] == {"replayed": 2, "left": 2}
+
+
 def test_a_failed_import_ends_with_1_and_the_others_are_imported(imported: Installation) -> None:
     imported.put("a-headless.csv", "nobody;knows\n1;2\n")
     imported.put("b-good.csv", ROWS.replace("C1", "C8"))
@@ -381,10 +475,13 @@ def test_run_through_a_prefect_that_does_not_answer(installation: Installation) 
 
 
 def test_runs_are_started_by_the_names_that_bootstrap_gives() -> None:
-    from deployments.bootstrap import ANY_CONNECTION, deployment_name
+    from deployments.forms import ANY_CONNECTION
+    from deployments.import_forms import RUN_CONNECTION
     from deployments.started_runs import DEPLOYMENTS
 
-    assert [one.format(connection="crm") for one in DEPLOYMENTS] == [deployment_name("crm"), deployment_name(ANY_CONNECTION)]
+    assert [one.format(connection="crm") for one in DEPLOYMENTS] == [
+        RUN_CONNECTION.deployment_name(name) for name in ("crm", ANY_CONNECTION)
+    ]
 
 
 def test_runs_in_both_forms(looked_at: Installation) -> None:
@@ -412,7 +509,8 @@ def test_profile_by_value_and_by_identifier(looked_at: Installation) -> None:
     ("arguments", "code"),
     [
         (("customer_id=C77",), "NO_SUCH_PROFILE"),
-        (("--id", "0" * 32), "NO_SUCH_PROFILE"),
+        (("--id", "1" * 32), "NO_SUCH_PROFILE"),
+        (("--id", "0" * 32), "INVALID_IDENTIFIER"),
         (("--id", "zz"), "INVALID_IDENTIFIER"),
         (("customer_id= ",), "INVALID_IDENTIFIER"),
         (("total=2",), "NO_SUCH_IDENTIFIER"),

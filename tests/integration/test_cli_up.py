@@ -15,11 +15,12 @@ import pytest
 from headrace.cli.environment import read_environment
 from tests.integration.command_line import CommandLine, Said
 from tests.polling import eventually
+from tests.servers.prefect_database import put_migrated_database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-START_SECONDS = 150.0
-STOP_SECONDS = 60.0
+START_SECONDS = 300.0
+STOP_SECONDS = 120.0
 
 
 def processes_in(directory: Path) -> dict[int, str]:
@@ -37,6 +38,7 @@ def processes_in(directory: Path) -> dict[int, str]:
 
 @contextmanager
 def up(headrace: CommandLine, *options: str) -> Iterator[subprocess.Popen[str]]:
+    put_migrated_database(headrace.directory / ".headrace" / "prefect")
     running = headrace.start("up", "--merge-workers", "1", *options)
     try:
         yield running
@@ -57,9 +59,20 @@ def is_up(headrace: CommandLine, running: subprocess.Popen[str]) -> None:
     eventually(look, within=START_SECONDS, what="headrace up has written its environment")
 
 
+def read_screen(running: subprocess.Popen[str]) -> str:
+    """What it prints once all of it runs, to the last line. A person reads this before pressing Ctrl-C; the environment file is there a moment earlier."""
+    assert running.stdout is not None
+    lines = []
+    for line in running.stdout:
+        lines.append(line)
+        if "Ctrl-C stops all of it" in line:
+            return "".join(lines)
+    raise AssertionError("headrace up ended before it was up")
+
+
 def stopped(headrace: CommandLine, running: subprocess.Popen[str]) -> Said:
     out, err = running.communicate(timeout=STOP_SECONDS)
-    assert processes_in(headrace.directory) == {}
+    assert processes_in(headrace.directory) == {}, err
     assert not (headrace.directory / ".headrace" / "environment").exists()
     return Said(running.returncode, out, err)
 
@@ -69,27 +82,26 @@ def test_up_is_found_by_other_commands_and_ctrl_c_leaves_nothing(tmp_path: Path)
     with up(headrace, "--json") as running:
         is_up(headrace, running)
         assert len(processes_in(tmp_path)) >= 6
-        assert headrace("runs").out == "no runs yet\n"
         second = headrace("up", "--json")
         assert (second.code, second.error["code"]) == (1, "SERVER_NOT_STARTED")
+        assert headrace("runs").out == "no runs yet\n", "the one that was refused took nothing away"
         running.send_signal(signal.SIGINT)
         said = stopped(headrace, running)
     assert said.code == 0
     assert said.document["environment"] == str(tmp_path / ".headrace" / "environment")
-    assert set(said.document["addresses"]) >= {"Prefect", "S3", "Kafka", "Valkey", "Merge workers", "Logs"}
+    assert set(said.document["addresses"]) >= {"Prefect", "S3", "Kafka", "Valkey", "API", "Merge workers", "Logs"}
     assert "everything is stopped" in said.err
-    assert headrace("runs").code == 1
 
 
 def test_ctrl_c_again_and_again_breaks_nothing(tmp_path: Path) -> None:
     headrace = CommandLine(tmp_path)
     with up(headrace) as running:
-        is_up(headrace, running)
+        screen = read_screen(running)
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
             running.send_signal(number)
         said = stopped(headrace, running)
     assert said.code == 0
-    assert "Headrace is up" in said.out
+    assert "Headrace is up" in screen
 
 
 def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from deployments.bootstrap import TAG, bootstrap, deploy_connection
+from deployments.bootstrap import bootstrap, deploy_connection
+from deployments.forms import TAG
 from deployments.zombies import SILENCE, zombie_automation
 from headrace.connections import Connection
 from headrace.errors import ConfigurationError
@@ -59,9 +60,13 @@ def test_one_of_everything_after_many_bootstraps_at_once(in_prefect: PrefectApi)
     automations = in_prefect.post("/automations/filter")
 
     assert [(pool["name"], pool["type"]) for pool in pools] == [("headrace", "process")]
-    assert [deployment["entrypoint"] for deployment in deployments] == ["flows.import_profiles.import_profiles"]
+    assert sorted(deployment["entrypoint"] for deployment in deployments) == [
+        "flows.import_profiles.import_profiles",
+        "flows.run_connection.run_connection",
+    ]
     assert len(automations) == 1
     assert automations[0]["enabled"]
+    assert len(in_prefect.deployment("materialize-segments/all-domains")["schedules"]) == 1
 
 
 def test_bootstrap_keeps_a_schedule_and_a_limit_that_a_user_made(bootstrapped: PrefectApi) -> None:
@@ -78,6 +83,21 @@ def test_bootstrap_keeps_a_schedule_and_a_limit_that_a_user_made(bootstrapped: P
     after = bootstrapped.deployment("import-profiles/any-connection")
     assert [one["schedule"]["cron"] for one in after["schedules"]] == ["0 3 * * *"]
     assert bootstrapped.get("/work_pools/headrace")["concurrency_limit"] == 7
+
+
+def test_bootstrap_leaves_its_own_schedules_as_users_switched_them(bootstrapped: PrefectApi) -> None:
+    before = {}
+    for one in bootstrapped.post("/deployments/filter"):
+        for schedule in one["schedules"]:
+            bootstrapped.patch(f"/deployments/{one['id']}/schedules/{schedule['id']}", active=False)
+            before[schedule["id"]] = one["name"], schedule["slug"]
+    assert len(before) >= 4, "of segments and of upload jobs, two each"
+
+    bootstrap()
+
+    after = [(one["name"], schedule) for one in bootstrapped.post("/deployments/filter") for schedule in one["schedules"]]
+    assert {schedule["id"]: (name, schedule["slug"]) for name, schedule in after} == before
+    assert not any(schedule["active"] for _, schedule in after)
 
 
 def test_of_two_automations_the_oldest_stays(bootstrapped: PrefectApi) -> None:
@@ -137,16 +157,52 @@ def test_the_deployment_of_a_connection_that_is_off_rests(bootstrapped: PrefectA
     assert not bootstrapped.deployment("import-profiles/crm")["paused"]
 
 
-def test_a_connection_without_import_goals_has_no_deployment(bootstrapped: PrefectApi) -> None:
+def test_a_connection_without_import_goals_only_lists_buckets(bootstrapped: PrefectApi) -> None:
     deploy(CONNECTION)
     deploy({**CONNECTION, "goals": []})
     deploy({**CONNECTION, "goals": []})
 
     found = bootstrapped.post("/deployments/filter", deployments={"name": {"any_": ["crm"]}})
-    assert found == []
+    assert [one["entrypoint"] for one in found] == ["flows.list_buckets.list_buckets"]
 
 
 def test_no_connection_takes_the_name_of_the_deployment_for_all(bootstrapped: PrefectApi) -> None:
     with pytest.raises(ConfigurationError, match="choose another name"):
         deploy({**CONNECTION, "name": "any-connection"})
     assert bootstrapped.deployment("import-profiles/any-connection")["parameters"] == {}
+
+
+def schedules(api: PrefectApi, deployment: str = "run-connection/crm") -> dict[str, str]:
+    """Of a deployment: slug → cron line."""
+    return {one["slug"]: one["schedule"]["cron"] for one in api.deployment(deployment)["schedules"]}
+
+
+@pytest.mark.spec("R2")
+def test_schedules_of_the_file_are_replaced_and_those_of_users_stay(bootstrapped: PrefectApi) -> None:
+    deploy({**CONNECTION, "schedule": [{"days_of_week": ["mon"], "at": "03:00"}, {"days_of_month": ["last"]}]})
+    deployment = bootstrapped.deployment("run-connection/crm")["id"]
+    users = {"schedule": {"cron": "0 5 * * *", "timezone": "UTC"}, "active": True, "slug": "by-hand"}
+    bootstrapped.request("POST", f"/deployments/{deployment}/schedules", [users])
+    assert schedules(bootstrapped) == {"headrace-1-1": "0 3 * * 1", "headrace-2-1": "0 0 L * *", "by-hand": "0 5 * * *"}
+    before = {one["slug"]: one["id"] for one in bootstrapped.deployment("run-connection/crm")["schedules"]}
+
+    deploy({**CONNECTION, "schedule": [{"days_of_week": ["mon"], "at": "03:00"}, {"weekday_of_month": "last friday"}]})
+    assert schedules(bootstrapped) == {"headrace-1-1": "0 3 * * 1", "headrace-2-1": "0 0 * * L5", "by-hand": "0 5 * * *"}
+    after = {one["slug"]: one["id"] for one in bootstrapped.deployment("run-connection/crm")["schedules"]}
+    assert after["headrace-1-1"] == before["headrace-1-1"], "what did not change was not touched"
+
+    deploy(CONNECTION)
+    assert schedules(bootstrapped) == {"by-hand": "0 5 * * *"}
+    assert bootstrapped.deployment("import-profiles/crm")["schedules"] == [], "one run for all goals, not one for each kind"
+
+
+@pytest.mark.spec("R2")
+def test_runs_of_a_connection_wait_in_a_queue_that_starts_three_at_most(bootstrapped: PrefectApi) -> None:
+    """A run that goes on, one that waits, one that is spared: ticks behind them cost no process."""
+    deploy(CONNECTION)
+    assert bootstrapped.get("/work_pools/headrace/queues/crm")["concurrency_limit"] == 3
+    assert bootstrapped.deployment("run-connection/crm")["work_queue_name"] == "crm"
+    bootstrapped.patch("/work_pools/headrace/queues/crm", concurrency_limit=5)
+
+    deploy(CONNECTION)
+    assert bootstrapped.get("/work_pools/headrace/queues/crm")["concurrency_limit"] == 5, "somebody's own limit"

@@ -12,18 +12,21 @@ from typing import Any
 import pytest
 from prefect import State, flow
 
-from deployments.embedded.broker import BrokerServer
 from deployments.embedded.prefect import PrefectServer
-from deployments.embedded.s3 import SECRET_ACCESS_KEY, S3Server
-from deployments.embedded.valkey import ValkeyServer
-from flows import import_profiles as flow_module
-from flows.import_profiles import EVERY_GOAL, import_profiles
+from deployments.embedded.s3 import SECRET_ACCESS_KEY
+from flows import import_goals as flow_module
+from flows.import_profiles import import_profiles
+from flows.run_goals import EVERY_GOAL
 from headrace.errors import TerminalError, TransientError
+from headrace.goal_choice import PROFILES
 from headrace.merge import Profile, import_rows
-from profile_store import runs
+from profile_store import run_turns, runs
+from profile_store.run_turns import Place
+from streaming.importing.await_run_turn import holding_turn, scope_of
 from tasks.step import step
 from tests.integration.prefect_api import PrefectApi
-from tests.pipeline import Pipeline, access_to, pipeline
+from tests.pipeline import Pipeline
+from tests.polling import eventually
 from tests.shop import as_csv, customers, plan_in, purchases, shop
 
 pytestmark = pytest.mark.slow
@@ -32,15 +35,8 @@ CELL = "very-personal-cell"
 
 
 @pytest.fixture
-def real(
-    valkey: ValkeyServer, tansu_server: BrokerServer, empty_s3: S3Server, in_prefect: PrefectApi, monkeypatch: pytest.MonkeyPatch
-) -> Pipeline:
-    made = pipeline(valkey.url, tansu_server.bootstrap_servers, access_to(empty_s3))
-    for name, value in made.environment().items():
-        if name.startswith("HEADRACE_") and value:
-            monkeypatch.setenv(name, value)
-    made.make_bucket("crm")
-    return made
+def real(flow_pipeline: Pipeline) -> Pipeline:
+    return flow_pipeline
 
 
 def run(connection: str, goal: str = "") -> State[Any]:
@@ -98,6 +94,13 @@ def test_a_run_imports_what_is_new_and_the_next_one_says_why_there_is_nothing_to
         (f"in/{number}.csv", "COMPLETE", one) for number, one in enumerate(outcomes)
     ]
     assert before.started <= before.ended <= last.started
+
+    history = in_prefect.artifacts(run_id(second))["crm-history"]["data"]
+    assert "| `COMPLETE` |" in history
+    assert f"Unique profiles imported into `{domain_name}`: **{len(oracle)}**" in history
+    assert "████" in history
+    in_prefect.request("DELETE", f"/flow_runs/{run_id(first)}")
+    assert runs.read_run(real.store, before.run_id) == before, "Prefect forgets; Headrace does not"
 
 
 @pytest.mark.spec("B2", "C2", "M11")
@@ -167,9 +170,12 @@ def test_what_is_switched_off_does_nothing_and_says_so(
     assert (record.state, record.reason) == ("NOTHING_TO_DO", state.message)
 
 
-@pytest.mark.usefixtures("real")
-def test_a_connection_that_does_not_exist_fails_the_run_with_what_to_do() -> None:
+@pytest.mark.spec("R1")
+def test_a_connection_that_does_not_exist_fails_the_run_with_what_to_do(real: Pipeline) -> None:
     state = run("crn")
+
+    [record] = runs.list_every_run(real.store)
+    assert (record.connection, record.state, record.reason) == ("crn", "FAILED", state.message)
 
     assert state.is_failed()
     assert state.message is not None
@@ -211,7 +217,7 @@ def test_a_file_that_cannot_be_read_fails_the_run_and_the_others_are_imported(
 def test_a_bucket_that_is_not_there_stops_its_goal_alone(real: Pipeline, domain_name: str) -> None:
     elsewhere = {**customers(domain_name), "kind": "import_profiles", "id": "other", "name": "Other", "source": {"bucket": "nowhere"}}
     here = {**customers(domain_name), "kind": "import_profiles", "id": "customers", "name": "Customers"}
-    real.apply(shop(domain_name), {}, goals=[elsewhere, here])
+    real.apply_goals(shop(domain_name), [elsewhere, here])
     real.put("crm", "in/a.csv", as_csv(purchases(10)))
 
     with real.workers(domain_name):
@@ -297,3 +303,29 @@ def test_an_outage_is_tried_again_and_a_refusal_is_not() -> None:
     with pytest.raises(TerminalError):
         refused()
     assert tries == ["outage"] * 3 + ["refusal"]
+
+
+@pytest.mark.spec("R2", "C4")
+def test_a_run_waits_for_the_one_that_goes_on_and_is_switched_off_meanwhile(real: Pipeline, domain_name: str) -> None:
+    """It looks again when its turn comes; a third one need not wait, and says so."""
+    real.apply(shop(domain_name), customers(domain_name))
+    real.put("crm", "in/a.csv", as_csv(purchases(10)))
+    scope = scope_of(PROFILES, "")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        with holding_turn(real.store, "crm", scope, "the-one-that-goes-on"):
+            assert run_turns.ask(real.store, "crm", scope, "the-one-that-goes-on").place is Place.GOES
+            second = pool.submit(copy_context().run, run, "crm")
+            waiting = eventually(
+                lambda: [one for one in runs.list_runs(real.store, "crm") if one.state == "WAITING"] or None, within=30, what="it waits"
+            )
+            third = run("crm")
+            real.apply(shop(domain_name), customers(domain_name), enabled=False)
+        ended = second.result()
+
+    assert waiting[0].reason == "Waiting: run the-one-that-goes-on of connection crm goes on; this one waits for its end."
+    assert third.is_completed()
+    assert third.message is not None
+    assert third.message.startswith(f"Nothing done: a run of connection crm goes on, and run {waiting[0].run_id}, which waits for its end")
+    assert ended.message is not None
+    assert ended.message.startswith("Nothing done: connection crm is off.")
+    assert {one.state for one in runs.list_runs(real.store, "crm")} == {"NOTHING_TO_DO"}

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from api.upload_operations import DEPLOYMENT
 from headrace.merge import Profile, import_rows
+from headrace.settings import UploadSettings
 from profile_store import registry, runs
 from tests.integration.prefect_stack import PrefectStack
 from tests.polling import eventually
 from tests.shop import as_csv, customers, plan_in, purchases, shop
+from tests.uploaded import BUCKET, Uploads
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SILENCE = timedelta(seconds=15)
 CRASH_SECONDS = SILENCE.total_seconds() + 25
@@ -37,7 +40,6 @@ def begun(prefect_stack: PrefectStack, name: str) -> str:
         within=60,
         what="the run has published the file and waits for outcomes",
     )
-    assert api.run(run_id)["state_type"] == "RUNNING"
     return run_id
 
 
@@ -54,10 +56,43 @@ def process_of(run_id: str) -> int:
 def test_a_flow_that_is_killed_has_crashed_at_once(prefect_stack: PrefectStack, domain_name: str) -> None:
     """Its Prefect worker tells the server."""
     run_id = begun(prefect_stack, domain_name)
+    assert prefect_stack.api.run(run_id)["state_type"] == "RUNNING"
 
     os.kill(process_of(run_id), signal.SIGKILL)
 
-    assert prefect_stack.api.finished(run_id, within=30)["state_type"] == "CRASHED"
+    state = prefect_stack.api.finished(run_id, within=30)["state"]
+    assert state["type"] == "CRASHED"
+    assert "fell silent" not in str(state["message"]), "that is what its server finds out later"
+
+
+@pytest.mark.spec("S5")
+def test_segments_are_built_and_proven_by_their_deployments(prefect_stack: PrefectStack, domain_name: str) -> None:
+    """What they do is tested in test_prefect_segments.py: here a Prefect worker finds the flows, and settings reach them."""
+    real, api = prefect_stack.pipeline, prefect_stack.api
+    real.apply(shop(domain_name), customers(domain_name), connection=domain_name)
+    rich = {"property": "total", "comparison": "greater_than", "values": ["20"]}
+    real.define_segments(domain_name, {"name": "rich", "groups": [{"dimensions": [rich]}]})
+    started = [api.start(f"{name}/all-domains", domain=domain_name) for name in ("materialize-segments", "prove-segments")]
+    assert [api.finished(one, within=90)["state"]["message"] for one in started] == [
+        "Nothing was to be built.",
+        "1 segments, 0 profiles: no drift.",
+    ]
+
+
+@pytest.mark.spec("U6", "U7")
+def test_a_job_that_the_api_starts_is_run_once(prefect_stack: PrefectStack, domain_name: str) -> None:
+    real = prefect_stack.pipeline
+    uploads = Uploads(real, domain_name, UploadSettings(), master_key=prefect_stack.stack.environment()["HEADRACE_API_MASTER_KEY"])
+    real.make_bucket(BUCKET)
+    uploads.make_domain()
+    job = uploads.started(uploads.rows(100))
+    asked = (DEPLOYMENT, {"domain": domain_name, "job_id": job}, f"upload-{job}")
+    with prefect_stack.merging():
+        run_id = prefect_stack.start_as_the_api(*asked)
+        assert prefect_stack.start_as_the_api(*asked) == run_id
+        ended = prefect_stack.api.finished(run_id, within=90)
+    assert ended["state"]["message"].endswith("SUCCEEDED. 0 updated, 100 created, 0 failed.")
+    assert uploads.found(job).status == "SUCCEEDED"
 
 
 @pytest.mark.spec("B1", "R1", "R4")

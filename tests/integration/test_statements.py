@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import time
+import uuid
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,7 @@ from headrace.errors import TerminalError
 from headrace.formats import FileFormat
 from headrace.yaml_source import Configuration
 from object_store.access import connect
-from profile_store import keys, ledger, sequence
+from profile_store import counts, keys, ledger, sequence
 from streaming.importing.apply import apply_configuration, plan_configuration
 from streaming.importing.await_turn import finish
 from streaming.importing.close import COMPLETE, FAILED, ImportResult
@@ -106,8 +107,9 @@ def test_any_single_character_separates_fields(headrace: Running, separator: str
     assert (result.outcomes.created, result.outcomes.rejected) == (3, 1)
     assert work.profiles()["1"] == {"customer_id": f"{work.name}-1", "name": f"a{separator}b", "total": "1.5"}
     header, rows = work.rejects(result)
-    assert header == ["_line", "_offset", "_column", "_code", "_message", "_raw", *COLUMNS]
-    assert [(row[0], row[3], row[5]) for row in rows] == [("5", "WRONG_COLUMN_COUNT", "one")]
+    own = ("reject", "line", "offset", "column", "code", "message", "raw")
+    assert header == [*(f"_headrace_{name}" for name in own), *COLUMNS]
+    assert [(row[1], row[4], row[6]) for row in rows] == [("5", "WRONG_COLUMN_COUNT", "one")]
 
 
 @pytest.mark.spec("I7", "I8", "M11")
@@ -230,7 +232,7 @@ def replaced_midway(headrace: Running, work: Work) -> list[ImportResult]:
             if progress.phase == "publishing" and progress.done and not done.is_set():
                 done.set()
                 eventually(
-                    lambda: sequence.progress(real.store, domain, 2, before + 1).outcomes.rows > 0, within=30, what="some rows are applied"
+                    lambda: counts.progress(real.store, domain, 2, before + 1).outcomes.rows > 0, within=30, what="some rows are applied"
                 )
                 work.put("a.csv", csv_of(work.row("new", "new", "7")))
 
@@ -385,11 +387,35 @@ def test_a_column_linked_to_the_profile_identifier(headrace: Running) -> None:
     [identifier] = [one for one, profile in headrace.pipeline.profiles(domain).items() if profile.get("customer_id") == f"{work.name}-1"]
     work.change(link=[{"column": "id", "property": "profile_identifier"}], source={**work.goal["source"], "files": "b.csv"})
     fresh = "ab" * 16
-    result = work.load(csv_of((identifier.hex().upper(), "Bea", "2"), (fresh, "new", "1"), ("no identifier", "x"), ("", "y")), "b.csv")
-    assert (result.outcomes.created, result.outcomes.updated, result.outcomes.rejected) == (1, 1, 2)
+    nobody = "0" * 32  # what stands in the place of an erased profile
+    bad = (("no identifier", "x"), ("", "y"), (nobody, "z"))
+    result = work.load(csv_of((identifier.hex().upper(), "Bea", "2"), (fresh, "new", "1"), *bad), "b.csv")
+    assert (result.outcomes.created, result.outcomes.updated, result.outcomes.rejected) == (1, 1, 3)
     assert work.profiles()["1"] == {"customer_id": f"{work.name}-1", "name": "Bea", "total": "3"}
     assert headrace.pipeline.profiles(domain)[bytes.fromhex(fresh)] == {"name": "new", "total": "1"}
-    assert work.reasons(result) == [("4", "", "INVALID_IDENTIFIER"), ("5", "", "NO_IDENTIFIER")]
+    assert work.reasons(result) == [("4", "", "INVALID_IDENTIFIER"), ("5", "", "NO_IDENTIFIER"), ("6", "", "INVALID_IDENTIFIER")]
+
+
+@pytest.mark.spec("M1", "M2", "M10", "B2")
+def test_the_first_link_that_is_not_blank_is_used_and_the_others_are_bound_or_conflict(headrace: Running) -> None:
+    work = headrace.work(link=[{"column": "id", "property": "customer_id"}, {"column": "who", "property": "profile_identifier"}])
+    columns, who = (*COLUMNS, "who"), uuid.uuid4().hex
+    first = work.load(csv_of((*work.row(1, "Ana", "1"), "", "", who), columns=columns))
+    assert (first.outcomes.created, first.outcomes.cells) == (1, 0)
+    rows = [
+        ("", "Eva", "2", "", "", who.upper()),
+        (*work.row(2, "Bea", "4"), "", "", who),
+        ("", "nobody"),
+        (*work.row(1, "", ""), "", "", who),
+    ]
+    second = work.load(csv_of(*rows, columns=columns), "b.csv")
+    counts = second.outcomes
+    assert (counts.created, counts.updated, counts.unchanged, counts.rejected, counts.cells) == (1, 1, 1, 1, 1)
+    assert work.profiles() == {
+        "1": {"customer_id": f"{work.name}-1", "name": "Eva", "total": "3"},
+        "2": {"customer_id": f"{work.name}-2", "name": "Bea", "total": "4"},
+    }
+    assert work.reasons(second) == [("3", "who", "IDENTIFIER_CONFLICT"), ("4", "", "NO_IDENTIFIER")]
 
 
 def test_progress_is_told_while_an_import_goes_on(headrace: Running) -> None:

@@ -15,12 +15,13 @@ from headrace.errors import TerminalError
 from headrace.outcomes import MESSAGES, Outcomes, Reason
 from object_store.access import connect
 from object_store.store import ObjectStore
-from profile_store.sequence import Registration
+from profile_store.registration import Registration
 from streaming.importing.await_outcomes import await_outcomes
 from streaming.importing.close import COMPLETE, FAILED, ImportResult, close_import
 from streaming.importing.publish import publish_rows
 from streaming.importing.register import register_import
-from streaming.importing.write_rejects import OWN_COLUMNS, write_rejects
+from streaming.importing.reject_lines import CODE, COLUMN, LINE, MESSAGE, OFFSET, OWN_COLUMNS, RAW
+from streaming.importing.write_rejects import write_rejects
 from tests.memory import peak_memory
 from tests.running import COLUMNS, Running, Work, csv_of, running
 
@@ -91,15 +92,15 @@ def test_a_reject_says_where_and_why_and_shows_the_row(
     for text in texts:
         starts.append(place)
         place += len((text + line_end).encode(bare))
-    seen = [(int(row[0]), row[2], Reason(row[3])) for row in rows]
+    seen = [(int(row[LINE]), row[COLUMN], Reason(row[CODE])) for row in rows]
     assert seen == [(line, column, reason) for line, _, column, reason in EXPECTED]
     for row, (_, index, _, reason) in zip(rows, EXPECTED, strict=True):
-        assert int(row[1]) == starts[index]
-        assert data[int(row[1]) :].startswith(texts[index].encode(bare))
-        assert row[4] == MESSAGES[reason]
+        assert int(row[OFFSET]) == starts[index]
+        assert data[int(row[OFFSET]) :].startswith(texts[index].encode(bare))
+        assert row[MESSAGE] == MESSAGES[reason]
         cells = next(csv.reader(io.StringIO(texts[index], newline=""), delimiter=separator))
         readable = reason not in (Reason.WRONG_COLUMN_COUNT, Reason.BAD_QUOTE)
-        assert row[5:] == (["", *cells] if readable else [texts[index], *[""] * len(COLUMNS)])
+        assert row[RAW:] == (["", *cells] if readable else [texts[index], *[""] * len(COLUMNS)])
 
 
 def test_rows_that_are_no_text_are_shown_as_far_as_they_can_be(headrace: Running) -> None:
@@ -108,9 +109,9 @@ def test_rows_that_are_no_text_are_shown_as_far_as_they_can_be(headrace: Running
     rows = [b"a,caf\xe9,,,", b"b,nul\0,,,", b"c,lone\rreturn,,,", b"d" * 600_000, b'"' + b"e" * 100]
     result = work.load(head + b"\n".join(rows))
     found = work.rejects(result)[1]
-    assert [row[3] for row in found] == ["BAD_ENCODING", "NUL_BYTE", "BAD_LINE_END", "ROW_TOO_LONG", "UNCLOSED_QUOTE"]
-    assert [row[5] for row in found] == ["a,caf\\xe9,,,", "b,nul\\x00,,,", "c,lone\rreturn,,,", "d" * 65_536, '"' + "e" * 100]
-    assert [int(row[1]) for row in found] == [len(head + b"\n".join(rows[:n])) + (n > 0) for n in range(5)]
+    assert [row[CODE] for row in found] == ["BAD_ENCODING", "NUL_BYTE", "BAD_LINE_END", "ROW_TOO_LONG", "UNCLOSED_QUOTE"]
+    assert [row[RAW] for row in found] == ["a,caf\\xe9,,,", "b,nul\\x00,,,", "c,lone\rreturn,,,", "d" * 65_536, '"' + "e" * 100]
+    assert [int(row[OFFSET]) for row in found] == [len(head + b"\n".join(rows[:n])) + (n > 0) for n in range(5)]
 
 
 def test_a_rejects_file_is_itself_well_formed_for_headrace(headrace: Running) -> None:
@@ -124,7 +125,7 @@ def test_a_rejects_file_is_itself_well_formed_for_headrace(headrace: Running) ->
     loaded = again.load(data, "rejects.csv")
     assert (loaded.outcomes.rejected, loaded.outcomes.rows) == (0, len(nasty))
     original = [next(csv.reader(io.StringIO(cell, newline="")))[0] for cell in nasty]
-    assert [row[7] for row in work.rejects(result)[1]] == original
+    assert [row[len(OWN_COLUMNS) + 1] for row in work.rejects(result)[1]] == original
 
 
 def test_no_rejects_no_object(headrace: Running) -> None:
@@ -182,7 +183,7 @@ def test_a_file_whose_every_row_is_rejected_takes_bounded_memory(headrace: Runni
         written = write_rejects(real.context, registration, outcomes.rejected + outcomes.cells)
     assert written.rows + written.cells == ROWS
     assert peak.grown < 150 * 1024 * 1024
-    offsets = [int(line.split(b",", 2)[1]) for line in work.read(str(written.key)).splitlines()[1:]]
+    offsets = [int(line.split(b",", 3)[OFFSET]) for line in work.read(str(written.key)).splitlines()[1:]]
     assert len(offsets) == ROWS
     assert offsets == sorted(set(offsets))
     close_import(real.context, ImportResult(registration, COMPLETE, outcomes, written.key))

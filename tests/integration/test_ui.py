@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from headrace.merge import Profile, import_rows
+from profile_store import registry
 from tests.integration.prefect_stack import PrefectStack
 from tests.integration.prefect_ui import HEIGHT, WIDTH, PrefectUi, browsing, chromium
 from tests.pipeline import Pipeline
 from tests.servers.report import ServerReport
 from tests.shop import as_csv, customers, plan_in, purchases, shop
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PICTURES = "HEADRACE_TEST_PICTURES"
 CELL = "about 20 euros"
@@ -66,12 +67,13 @@ def test_a_person_imports_files_from_the_form(prefect_stack: PrefectStack, ui: P
     real, api = prefect_stack.pipeline, prefect_stack.api
     connection = crm(real, "retail")
     prefect_stack.deploy(connection)
+    deployment = api.deployment("import-profiles/crm")["id"]
     oracle: dict[bytes, Profile] = {}
     plan = plan_in(real, connection)
 
     first = purchases_of(11)
     real.put("crm", "exports/customers-2026-11.csv", as_csv(first))
-    ui.open_form("crm")
+    ui.open_form(deployment)
     ui.shows("The connection that this deployment is for.")
     ui.shows("One of its goals that import profiles, or every active one in their listed order.")
     ui.choose("goal", "customers")
@@ -88,7 +90,7 @@ def test_a_person_imports_files_from_the_form(prefect_stack: PrefectStack, ui: P
 
         second = some_broken(purchases_of(12))
         real.put("crm", "exports/customers-2026-12.csv", as_csv(second))
-        run_id = ui.quick_run("crm")
+        run_id = ui.quick_run(deployment)
         assert api.finished(run_id, within=120)["state_type"] == "COMPLETED"
     outcomes = import_rows(oracle, second, plan).outcomes
     assert real.profiles("retail") == oracle
@@ -114,6 +116,49 @@ def test_a_person_imports_files_from_the_form(prefect_stack: PrefectStack, ui: P
     pictures.append(ui.picture("rejects"))
 
     assert [size_of(picture) for picture in pictures] == [(WIDTH, HEIGHT)] * 4
+
+
+@pytest.mark.spec("B3", "C2", "I5", "R2")
+def test_a_person_looks_before_the_run_and_sees_when_the_next_one_is(prefect_stack: PrefectStack, ui: PrefectUi) -> None:
+    real, api = prefect_stack.pipeline, prefect_stack.api
+    goal = {**customers("gallery", source={"bucket": "crm", "directory": "gallery/", "files": "*.csv"}), "id": "customers"}
+    schedule = [{"days_of_week": ["monday", "friday"], "at": "06:30", "time_zone": "Europe/Amsterdam"}]
+    prefect_stack.deploy(real.apply(shop("gallery"), goal, connection="gallery", description="Gallery's CRM", schedule=schedule))
+    table = some_broken(purchases_of(11)[:2_000])
+    real.put("crm", "gallery/customers-2026-11.csv", as_csv(table))
+    outcomes = import_rows({}, table, plan_in(real, registry.get_connection(real.store, "gallery"))).outcomes
+
+    ui.open("/deployments")
+    ui.search("gallery")
+    for flow in ("dry-run", "preview-file", "run-connection"):
+        ui.shows(flow)
+    ui.picture("deployments")
+
+    ui.open_form(api.deployment("dry-run/gallery")["id"])
+    ui.shows("Key of a file. Left empty: the newest one that matches.")
+    dry_run = ui.submit()
+    assert api.finished(dry_run, within=120)["state_type"] == "COMPLETED"
+    ui.open_artifact(api.artifacts(dry_run)["gallery-dry-run"]["id"])
+    ui.shows("NO_IDENTIFIER")
+    shown = ui.text()
+    for count in (outcomes.created, outcomes.updated, outcomes.rejected):
+        assert re.search(rf"\b{count:,}\b", shown), f"{count:,} in:\n{shown}"
+    assert CELL not in shown
+    ui.picture("dry-run")
+    assert real.profiles("gallery") == {}
+
+    preview = ui.quick_run(api.deployment("preview-file/gallery")["id"])
+    assert api.finished(preview, within=120)["state_type"] == "COMPLETED"
+    [artifact] = [one for key, one in api.artifacts(preview).items() if "preview" in key]
+    ui.open_artifact(artifact["id"])
+    for column in ("amount", "day", "tags"):
+        ui.shows(column)
+    assert CELL not in ui.text()
+    ui.picture("preview")
+
+    ui.open_deployment(api.deployment("run-connection/gallery")["id"])
+    ui.shows(re.compile("At 06:30 AM"))
+    ui.picture("schedule")
 
 
 def size_of(png: Path) -> tuple[int, int]:

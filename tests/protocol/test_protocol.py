@@ -1,79 +1,56 @@
-"""The protocol's model under random kills, zombies, rollbacks, wipes and double publication; and its broken variants, each caught."""
+"""The protocol's model under random kills, zombies, rollbacks, wipes, restores and double publication; and its broken variants, each caught."""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
 
 import pytest
 
-from tests.protocol.model import Address, Broken, Cluster, Profile, Row
+from tests.protocol.broken import Broken
+from tests.protocol.check import check
+from tests.protocol.cluster import Cluster
+from tests.protocol.flow import Domain, Flow, Job, Registration, Steps
+from tests.protocol.model import Erasure, Message, Row, Telling
 
 PARTITIONS = 3
 
 
-def random_files(seed: int) -> list[list[Row]]:
-    """Few customers (addresses 0–5) with few mails (10–14), some of them also linked by mail: forwards, claims, conflicts."""
+def random_jobs(seed: int) -> list[Job]:
+    """Few customers (addresses 0–5) with few mails (10–14), some linked by mail: forwards, claims, conflicts. An erasure, a file that breaks off."""
     rnd = random.Random(seed)
-    files = []
-    for _ in range(2):
-        rows: list[Row] = []
-        for _ in range(rnd.randrange(4, 14)):
+    jobs = []
+    for name in range(rnd.choice([2, 3, 4])):
+        if name and rnd.random() < 0.3:
+            address = rnd.choice([0, 1, 2, 3, 4, 5, 10, 11, 12])
+            jobs.append(Job(name, erased=Erasure(address, address, rnd.random() < 0.4)))
+            continue
+        rows = []
+        for line in range(rnd.randrange(3, 12)):
             link = rnd.choice([0, 1, 2, 3, 4, 5, 10, 11, 12])
-            rows.append((link, rnd.randrange(1, 9), rnd.choice([None, None, 10, 11, 12, 13, 14]) if link < 10 else None))
-        files.append(rows)
-    return files
+            mail = rnd.choice([None, 10, 11, 12, 13, 14]) if link < 10 else rnd.choice([None, link])
+            rows.append(Row(line, link, link, rnd.choice([0, 0, 1, 2, 5]), mail))
+        jobs.append(Job(name, tuple(rows), fails_after=rnd.randrange(1, 5) if rnd.random() < 0.25 else None))
+    return jobs
 
 
 def run(seed: int, broken: Broken | None = None) -> str:
     """What went wrong in one schedule; empty if nothing did."""
-    files = random_files(seed)
-    cluster = Cluster(seed, PARTITIONS, files, broken)
+    cluster = Cluster(seed, PARTITIONS, random_jobs(seed), broken)
     try:
-        for _ in range(cluster.random.randrange(150, 500)):
-            cluster.fault() if cluster.random.random() < 0.06 else cluster.step()
+        rate = cluster.random.choice([0.02, 0.05, 0.1])
+        for _ in range(cluster.random.randrange(200, 2_500)):
+            cluster.fault() if cluster.random.random() < rate else cluster.step()
         if not cluster.finish(8_000):
             return "an import never ends"
     except (AssertionError, KeyError) as error:
         return f"broke: {type(error).__name__} {error}"
-    return check(cluster, files)
+    return check(cluster)
 
 
-def check(cluster: Cluster, files: list[list[Row]]) -> str:
-    """Every row counted once, its number added once; every identifier of one profile only; every claim settled."""
-    counted = sum(result["rows"] for result in cluster.results)
-    if counted != sum(map(len, files)):
-        return f"{counted} rows counted"
-    claims = sum(1 for rows in files for row in rows if row[2] is not None)
-    settled = sum(result["granted"] + result["conflicts"] for result in cluster.results)
-    if settled > claims or any(result["undecided"] for result in cluster.results):
-        return f"{settled} of {claims} claims settled"
-    profiles = {address: value for partition in cluster.live for address, value in partition.keys.items() if isinstance(value, Profile)}
-    pointers = {address: value for partition in cluster.live for address, value in partition.keys.items() if isinstance(value, int)}
-    if sum(profile.total for profile in profiles.values()) != sum(row[1] for rows in files for row in rows):
-        return "a sum is wrong"
-    return check_identifiers(profiles, pointers, files)
-
-
-def check_identifiers(profiles: dict[Address, Profile], pointers: dict[Address, int], files: list[list[Row]]) -> str:
-    owners = Counter(address for profile in profiles.values() for address in profile.bound)
-    if any(count > 1 for count in owners.values()):
-        return "an identifier has two profiles"
-    for address, profile_id in pointers.items():
-        if profile_id not in profiles or address not in profiles[profile_id].bound:
-            return "a pointer that its profile does not know"
-    for address, profile in profiles.items():
-        if profile.cells or (profile.mail() is not None and profile.mail() not in profile.bound):
-            return "a mail that is not bound"
-        wanted = [row[2] for rows in files for row in rows if row[2] is not None and row[0] == address]
-        granted = [mail for mail in wanted if mail in profile.bound]
-        if granted and profile.mail() != granted[-1]:
-            return "the last granted mail is not the value"
-    return ""
-
-
-SCHEDULES = 2_000
+SCHEDULES = 600
 CAUGHT_WITHIN = 2_000
+RARE = (Broken.COUNTS_ALONE,)
+"""Two restarts in a moment: hardly a schedule in ten thousand has them. It is directed below."""
 
 
 def test_the_protocol_holds_under_faults() -> None:
@@ -81,6 +58,99 @@ def test_the_protocol_holds_under_faults() -> None:
     assert failures == {}
 
 
-@pytest.mark.parametrize("broken", Broken)
+@pytest.mark.parametrize("broken", [one for one in Broken if one not in RARE])
 def test_a_protocol_without_one_of_its_rules_is_caught(broken: Broken) -> None:
     assert any(run(seed, broken) for seed in range(CAUGHT_WITHIN)), f"{CAUGHT_WITHIN} schedules without: {broken.value}"
+
+
+def calm(broken: Broken | None, *rows: Row, fails_after: int | None = None) -> Cluster:
+    """One file, no faults but those of the test, and workers that have taken every partition over."""
+    cluster = Cluster(0, PARTITIONS, [Job(0, rows, fails_after=fails_after)], broken)
+    cluster.cut = cluster.stubborn = 0
+    for place, owner in enumerate(cluster.owner):
+        cluster.workers[owner].own(place)
+        settle(cluster, place)
+    return cluster
+
+
+def settle(cluster: Cluster, place: int) -> None:
+    """The owner of a partition takes it over, if it has to, and applies all that waits there."""
+    worker = cluster.workers[cluster.owner[place]]
+    for _ in range(40):
+        for action in (worker.listen, worker.prepare, worker.commit):
+            if place not in worker.owned:
+                worker.own(place)
+            action(place)
+
+
+@pytest.mark.parametrize("broken", [None, Broken.COUNTER_TOKEN])
+def test_a_zombie_is_refused_when_a_counter_has_come_round(broken: Broken | None) -> None:
+    """The stopped owner had applied what a neighbour told; Redis lost it, and the next owner has committed as often since."""
+    cluster = calm(broken, Row(0, 0, 0, 1, None))
+    registration = Registration(1, 7, cluster.jobs[0])
+    cluster.domain.write(Domain(registrations={1: registration}))
+    zombie, node = cluster.workers[0], cluster.nodes[0]
+    cluster.told[0].append(Message(1, 7, 1, 0, Telling(rows=(Row(1, 0, 10, 5, None),))))
+    zombie.listen(0)
+    zombie.prepare(0)
+    zombie.commit(0)
+    cluster.rows[0] = [message for _, message in cluster.messages(registration)]
+    while zombie.owned[0].prepared is None:
+        zombie.prepare(0)
+    node.come_back(0)
+    cluster.owner[0] = 1
+    cluster.workers[1].own(0)
+    cluster.workers[1].prepare(0)
+    cluster.workers[1].prepare(0)
+    zombie.commit(0)
+    refused = node.live.last("rows", 1) == -1
+    assert refused == (broken is None)
+    for _ in range(2):
+        cluster.told[0].append(Message(1, 7, 1, 0, Telling(rows=(Row(1, 0, 10, 5, None),))))
+        settle(cluster, 0)
+    assert (node.live.keys[0].total == 6) == (broken is None)
+
+
+class Unlucky(Flow):
+    """Redis comes back without its last second between the first look at the counts and the wait for the disk, and the worker is quick."""
+
+    struck = False
+
+    def barrier(self) -> Steps:
+        strikes, self.struck = not self.struck, True
+        if strikes:
+            self.cluster.nodes[0].come_back(0)
+        yield from super().barrier()
+        if strikes:
+            self.cluster.workers[0].look(0)
+            settle(self.cluster, 0)
+
+
+@pytest.mark.parametrize("broken", [None, Broken.COUNTS_ALONE])
+def test_what_was_lost_and_done_again_is_not_durable_yet(broken: Broken | None) -> None:
+    cluster = calm(broken, Row(0, 0, 0, 1, None))
+    registration = Registration(1, 7, cluster.jobs[0])
+    cluster.domain.write(Domain(registrations={1: registration}))
+    cluster.rows[0] = [message for _, message in cluster.messages(registration)]
+    settle(cluster, 0)
+    waiting = Unlucky(cluster).await_outcomes(registration)
+    for _ in range(100):
+        if next(waiting, waiting) is waiting:
+            break
+    cluster.nodes[0].come_back(0)
+    assert (1 in cluster.nodes[0].live.tally) == (broken is None)
+
+
+@pytest.mark.parametrize("broken", [None, Broken.BLIND_CLOSING])
+def test_rows_are_closed_when_that_is_on_disk(broken: Broken | None) -> None:
+    """Redis comes back without it before the wait for the disk: that wait is one of another life."""
+    cluster = calm(broken, Row(0, 0, 0, 1, None), fails_after=0)
+    registration = Registration(1, 7, cluster.jobs[0])
+    cluster.domain.write(Domain(registrations={1: registration}))
+    node, lost = cluster.nodes[0], 0
+    for _ in Flow(cluster).fail(registration):
+        if node.live.closing and not lost:
+            node.come_back(0)
+            lost += 1
+    assert lost
+    assert (node.live.closing == 1) == (broken is None)

@@ -10,6 +10,7 @@ import pytest
 from deployments.embedded.prefect import PrefectServer, start_prefect_server
 from deployments.embedded.processes import free_port
 from deployments.embedded.s3 import S3Server, start_s3, version
+from tests.servers.prefect_database import put_migrated_database
 from tests.servers.report import ServerReport
 
 
@@ -26,16 +27,17 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory, server_report: ServerRep
 def empty_s3(s3_server: S3Server) -> S3Server:
     """No buckets in it."""
     reset = urllib.request.Request(f"{s3_server.endpoint_url}/moto-api/reset", method="POST")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(reset, timeout=10):
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(reset, timeout=60):
         return s3_server
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory, server_report: ServerReport) -> Iterator[PrefectServer]:
-    """Shared by the whole run; its `environment` is for the processes that talk to it. Takes 10 to 20 s to start."""
+    """Shared by the whole run; its `environment` is for the processes that talk to it. Takes 6 to 15 s to start."""
     from importlib.metadata import version as package_version
 
     directory = tmp_path_factory.mktemp("prefect")
+    put_migrated_database(directory)
     with start_prefect_server(directory=directory, log_path=directory / "prefect-server.log", port=free_port()) as server:
         server_report.note_ran("Prefect server", f"Prefect {package_version('prefect')} (SQLite)")
         yield server

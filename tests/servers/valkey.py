@@ -20,7 +20,7 @@ from tests.servers.report import ServerReport
 
 SLOTS = 16_384
 CLUSTER_NODES = 3
-CLUSTER_SECONDS = 30.0
+CLUSTER_SECONDS = 90.0
 
 
 @dataclass(frozen=True)

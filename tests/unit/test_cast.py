@@ -21,6 +21,7 @@ FORMATS = st.builds(
     date_format=st.sampled_from(["%Y-%m-%d", "%d/%m/%Y", "%Y%m%d", "%d %b %Y", "%y.%m.%d"]),
     datetime_format=st.sampled_from(["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%z", "%Y%m%d%H%M%S.%f"]),
     time_zone=st.sampled_from(["UTC", "Europe/Amsterdam", "America/Sao_Paulo", "Australia/Lord_Howe"]),
+    phone_region=st.sampled_from(["", "US", "NL"]),
 )
 NUMBERS = st.from_regex(r"\A[ ]?[+-]?[0-9]{0,30}[.,]?[0-9]{0,14}(e5)?\Z")
 MOMENTS = st.datetimes().flatmap(
@@ -35,21 +36,32 @@ ODD = st.sampled_from(
      "a|b|a", "|", " ", "\xa0", "e\u0301|é", "A@Example.COM", "a..b@c.de", "x@y", "é@ü.de",
      "a\x1fb", "a\x1eb\n", "\x1c0"]
 )  # fmt: skip
-TEXTS = st.one_of(ODD, NUMBERS, MOMENTS, st.emails(), st.text(max_size=12))
+PHONES = st.from_regex(r"\A[ ]?(\+1|\+31|0|\+)?[ 0-9()-]{3,14}\Z")
+TEXTS = st.one_of(ODD, NUMBERS, MOMENTS, PHONES, st.emails(), st.text(max_size=12))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.lists(TEXTS, max_size=12),
-    st.sampled_from(["text", "number", "date", "datetime", "email", "boolean"]),
+    st.sampled_from(["text", "number", "date", "datetime", "email", "boolean", "numeral", "phone"]),
     st.sampled_from(["single", "multiple", "identifier"]),
     FORMATS,
+    st.sampled_from([None, 3, 10]),
 )
-@example(["2026-03-29 02:30:00"] * 3, "datetime", "single", CellFormat(time_zone="Europe/Amsterdam"))
-@pytest.mark.spec("I7", "I8", "I9", "M7", "M11")
-def test_a_column_is_read_as_its_cells_are(texts: list[str], type_name: str, shape: str, cell_format: CellFormat) -> None:
+@example(["2026-03-29 02:30:00"] * 3, "datetime", "single", CellFormat(time_zone="Europe/Amsterdam"), None)
+@example(["a\x1fb", "a\x1f\x1e", "abcd"], "text", "single", CellFormat(), 3)
+@pytest.mark.spec("I7", "I8", "I9", "M7", "M11", "U9")
+def test_a_column_is_read_as_its_cells_are(
+    texts: list[str], type_name: str, shape: str, cell_format: CellFormat, longest: int | None
+) -> None:
     mapping = PlannedMapping(
-        column="c", property="p", property_id=0, type=type_name, multiple=shape == "multiple", identifier=shape == "identifier"
+        column="c",
+        property="p",
+        property_id=0,
+        type=type_name,
+        multiple=shape == "multiple",
+        identifier=shape == "identifier",
+        longest=longest,
     )
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
     cast = cast_column(pa.array(texts, pa.string()), mapping, cell_format)

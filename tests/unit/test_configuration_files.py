@@ -52,6 +52,16 @@ def test_files_that_say_everything_are_right() -> None:
     assert (list(configuration.domains), list(configuration.connections)) == (["retail"], ["crm"])
 
 
+@pytest.mark.spec("C1")
+def test_a_connection_holds_all_that_its_file_says(crm: Connection) -> None:
+    assert (crm.name, crm.description, crm.labels) == ("crm", 'Nightly CRM dump, "on" since March', ("crm", "tägliche Läufe"))
+    assert (crm.favorite, crm.enabled, crm.objectives) == (True, False, ("newsletter",))
+    assert (crm.s3.endpoint_url, crm.s3.region, crm.s3.credentials) == ("https://s3.example.com:9000", "eu-west-1", "crm-aws")
+    assert (crm.notifications.emails, crm.notifications.on_error) == (("ops@example.com", "Zweite@example.com"), True)
+    assert len(crm.schedule) == 6
+    assert [goal.id for goal in crm.goals] == ["customers", "households-monthly", "spenders"]
+
+
 def _keys_used(model: BaseModel) -> set[tuple[type[BaseModel], str]]:
     used = {(type(model), name) for name in model.model_fields_set}
     for name in type(model).model_fields:
@@ -70,6 +80,7 @@ def test_the_maximal_files_use_every_key(retail: Domain, crm: Connection) -> Non
     assert every - _keys_used(retail) - _keys_used(crm) <= in_the_other_kind | time_of_schedules | active
 
 
+@pytest.mark.spec("C1")
 def test_stored_and_read_again_they_are_equal(retail: Domain, crm: Connection) -> None:
     assert Domain.model_validate_json(retail.model_dump_json()) == retail
     assert Connection.model_validate_json(crm.model_dump_json()) == crm
@@ -214,7 +225,9 @@ def test_partitions_are_fixed(retail: Domain) -> None:
 
 
 def test_the_demo_is_right() -> None:
-    configuration = load_files([REPOSITORY / "domains/shop.yaml", REPOSITORY / "connections/cdnow.yaml"])
+    paths = ("domains/shop.yaml", "connections/cdnow.yaml", "segments/loyal-1998.yaml")
+    configuration = load_files(REPOSITORY / path for path in paths)
+    assert list(configuration.segments) == [("shop", "loyal-1998")]
     goal = configuration.connections["cdnow"].goals[0]
     assert isinstance(goal, ImportProfilesGoal)
     assert new_properties(configuration.connections["cdnow"], configuration.domains) == {}

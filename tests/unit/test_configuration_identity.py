@@ -14,6 +14,7 @@ from headrace.goals import ImportGoal, ImportGroupsGoal, ImportProfilesGoal
 from headrace.mappings import Link, Mapping
 from headrace.schema import initial_schema
 from headrace.sources import Source
+from streaming.importing.plan import judged_objectives
 
 pytestmark = pytest.mark.spec("I10")
 
@@ -118,6 +119,13 @@ def test_the_tables_name_every_field_once() -> None:
 def test_objectives_decide_whose_rows_are_taken() -> None:
     assert identity({}, ("newsletter",)) != identity({})
     assert identity({}, ("b", "a")) == identity({}, ("a", "b"))
+
+
+@pytest.mark.spec("P1")
+def test_groups_are_not_judged_by_objectives() -> None:
+    group = {**{name: value for name, value in GOAL.items() if name != "kind"}, "kind": "import_groups", "group_type": "household"}
+    assert judged_objectives(ImportGroupsGoal.model_validate(group), ("newsletter",)) == ()
+    assert judged_objectives(ImportProfilesGoal.model_validate(GOAL), ("newsletter",)) == ("newsletter",)
 
 
 def test_the_order_of_links_counts_that_of_mappings_does_not() -> None:

@@ -24,7 +24,16 @@ def packed(header: bytes, number: int = MESSAGE_FORMAT, magic: bytes = b"HR", bo
 
 
 def header_with(**changed: object) -> bytes:
-    said: dict[str, object] = {"domain": "retail", "import_seq": 7, "partition": 3, "batch_no": 11, "kind": "rows", **changed}
+    said: dict[str, object] = {
+        "domain": "retail",
+        "import_seq": 7,
+        "partition": 3,
+        "number": 11,
+        "token": "c0ffee",
+        "kind": "rows",
+        "source": 0,
+    }
+    said |= changed
     return json.dumps({name: value for name, value in said.items() if value is not ...}).encode()
 
 
@@ -59,13 +68,15 @@ def test_a_newer_format_is_refused_before_anything_else_is_read(number: int) -> 
         packed(b"7"),
         packed(b"null"),
         packed(header_with(domain=...)),
-        packed(header_with(batch_no=...)),
+        packed(header_with(number=...)),
         packed(header_with(import_seq="7")),
         packed(header_with(import_seq=7.5)),
         packed(header_with(import_seq=True)),
         packed(header_with(partition=None)),
-        packed(header_with(batch_no=-1)),
+        packed(header_with(number=-1)),
         packed(header_with(domain=5)),
+        packed(header_with(token=None)),
+        packed(header_with(source=...)),
         packed(header_with(kind=["rows"])),
         packed(header_with())[:-1],
         struct.pack(">2sBI", b"HR", MESSAGE_FORMAT, 2**32 - 1) + header_with(),
@@ -74,6 +85,10 @@ def test_a_newer_format_is_refused_before_anything_else_is_read(number: int) -> 
 def test_what_is_not_a_message_is_malformed(value: bytes) -> None:
     with pytest.raises(MalformedMessageError):
         decode_header(value)
+
+
+def test_a_header_as_they_are_made_here_is_one() -> None:
+    assert decode_header(packed(header_with())) == (Header("retail", 7, 3, 11, "c0ffee"), len(packed(header_with())))
 
 
 @pytest.mark.parametrize("cut", [20, 100, 300])

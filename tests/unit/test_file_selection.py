@@ -20,7 +20,7 @@ class Listed:
     last_modified: datetime
 
 
-@pytest.mark.spec("I3")
+@pytest.mark.spec("I3", "G2")
 @pytest.mark.parametrize(
     ("directory", "files", "yes", "no"),
     [

@@ -78,6 +78,8 @@ def test_what_is_no_record_of_format_1_is_refused(blob: bytes) -> None:
         decode_record(blob, LISTS)
     with pytest.raises(UnsupportedFormatError):
         decode_records([b"R1\x1f0", blob, b"R1\x1f1"], WIDTH)
+    with pytest.raises(UnsupportedFormatError):
+        decode_records([b"R1\x1f0", blob], WIDTH)
 
 
 def test_a_record_wider_than_the_schema_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from decimal import Decimal
 from typing import Any
 from unittest import mock
 
@@ -14,7 +15,7 @@ from headrace.merge import Profile, Value, import_rows
 from headrace.outcomes import Outcomes, Reason
 from streaming.merge import columns as columns_module
 from tests.files import csv_bytes
-from tests.unit.test_merge_columns import MemoryPartitions
+from tests.memory_domain import MemoryDomain
 
 KEY = "07" * 32
 LARGEST = "9" * 26
@@ -33,7 +34,7 @@ def plan(*mappings: dict[str, Any], link: str = "customer_id", link_type: str = 
             "schema_version": 1,
             "width": len(mappings) + 1,
             "file_format": {"multi_value": "|"},
-            "link": {"column": "id", "property": link, "type": link_type},
+            "links": [{"column": "id", "property": link, "type": link_type}],
             "mappings": planned,
             "allow_creation": True,
             **more,
@@ -46,7 +47,7 @@ class Shop:
 
     def __init__(self) -> None:
         self._oracle: dict[bytes, Profile] = {}
-        self._merged = {smallest_round: MemoryPartitions(3) for smallest_round in (1, 10**9)}
+        self._merged = {smallest_round: MemoryDomain(3) for smallest_round in (1, 10**9)}
 
     def load(self, plan: ImportPlan, *rows: dict[str, str]) -> tuple[Outcomes, list[tuple[int, str | None, Reason]]]:
         """What became of the rows; rejects as (row, column, reason)."""
@@ -64,7 +65,7 @@ class Shop:
 
     def profiles(self, plan: ImportPlan) -> dict[bytes, Profile]:
         for merged in self._merged.values():
-            assert merged.profiles(plan) == self._oracle
+            assert merged.profiles() == self._oracle
         return self._oracle
 
     def only(self, plan: ImportPlan) -> Profile:
@@ -121,7 +122,7 @@ def test_linked_by_profile_identifier_the_given_identifier_is_kept(shop: Shop) -
     outcomes, _ = shop.load(by_identifier, {"id": given, "x": "a"}, {"id": given.lower(), "x": "b"})
     assert outcomes == Outcomes(created=1, updated=1)
     assert shop.profiles(by_identifier) == {bytes.fromhex(given): {"x": "b"}}
-    outcomes, _ = shop.load(by_identifier.model_copy(update={"allow_creation": False}), {"id": "0" * 32, "x": "a"}, {"id": given, "x": "c"})
+    outcomes, _ = shop.load(by_identifier.model_copy(update={"allow_creation": False}), {"id": "1" * 32, "x": "a"}, {"id": given, "x": "c"})
     assert outcomes == Outcomes(updated=1, skipped=1)
 
 
@@ -199,6 +200,18 @@ def test_an_empty_property_counts_as_zero_and_what_is_not_a_number_is_not_import
     assert shop.only(total)["x"] == "-2"
     assert outcomes == Outcomes(created=1, updated=1, unchanged=5, cells=4)
     assert {reason for _, _, reason in rejects} == {Reason.NOT_A_NUMBER}
+
+
+@pytest.mark.spec("M7")
+@pytest.mark.parametrize("added", ["0.5", "-0.5", "0.000000000001"])
+def test_profiles_with_and_without_a_sum_get_theirs_in_one_file(shop: Shop, added: str) -> None:
+    """Whole columns are added at once, in cents where that is exact: a profile without a value begins with 0 there too."""
+    total = plan({"column": "x", "rule": "sum", "type": "number"})
+    people = [f"C{n}" for n in range(30)]
+    shop.load(total, *({"id": one, "x": "2" if n % 2 else ""} for n, one in enumerate(people)))
+    shop.load(total, *({"id": one, "x": added} for one in people))
+    found = shop.profiles(total)
+    assert [found[address(one)]["x"] for one in people[:2]] == [added, str(2 + Decimal(added))]
 
 
 @pytest.mark.spec("M7", "M11")

@@ -48,7 +48,7 @@ def test_a_message_is_never_larger_than_kafka_takes(columns: int, characters: in
         assert batch.rows.num_rows <= BATCH_ROWS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.integers(0, 120), min_size=1, max_size=60), st.lists(st.integers(1, 9), min_size=1), st.integers(1, 9), st.integers(1, 400)
 )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import UnsupportedFormatError
+from headrace.errors import TerminalError, UnsupportedFormatError
 from headrace.outcomes import Reason
 from streaming.split import rows as rows_module
 from tests.splitting import cells, plan_for, rejects, split
@@ -82,6 +82,14 @@ def test_an_encoding_with_a_state_is_refused(encoding: str) -> None:
         split(b"id,text\n", plan_for(encoding=encoding))
 
 
+@pytest.mark.spec("I11")
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_file_without_the_mark_that_its_encoding_needs_is_told(encoding: str) -> None:
+    with pytest.raises(TerminalError, match=f"in/a.csv, line 1, byte 0: this is not {encoding}") as caught:
+        split("id,text\nA,x\n".encode(f"{encoding}-le"), plan_for(encoding=encoding))
+    assert caught.value.code == "BAD_ENCODING"
+
+
 @pytest.mark.spec("I11", "M11")
 @pytest.mark.parametrize(
     ("encoding", "bad"),
@@ -95,7 +103,7 @@ def test_what_the_encoding_does_not_have_costs_its_row_alone(encoding: str, bad:
     assert (reject.line, reject.reason, reject.offset) == (2, Reason.BAD_ENCODING, len("id,text\n".encode(encoding)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.lists(st.text(st.sampled_from(list('ab§,"\n\r é\x1d')), max_size=5), min_size=2, max_size=2), max_size=8),
     st.sampled_from(["utf-8", "utf-8-sig", "iso8859-1", "cp1252", "utf-16", "utf-16-be", "utf-32"]),

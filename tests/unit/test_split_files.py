@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import TerminalError
+from headrace.import_plan import PlannedLink
 from headrace.outcomes import Reason
 from streaming.split import batches as batches_module
 from streaming.split import rows as rows_module
@@ -23,7 +24,7 @@ BODIES = st.lists(PIECES, max_size=70).map("".join)
 SEPARATORS = st.sampled_from([",", ";", "|", "\t", " ", "a", "\\", "'", "\x1d", "§", "¦", "…", "🂡"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(BODIES, SEPARATORS, st.integers(1, 60), st.integers(1, 3), st.sampled_from([12, 40, rows_module.MAX_ROW_BYTES]))
 @example('"§\n\ufeff"\n\n', "§", 1, 1, 40)
 @example("x\n\ufeffy\n", ",", 1, 1, rows_module.MAX_ROW_BYTES)
@@ -50,7 +51,7 @@ def test_the_same_bytes_give_the_same_batches_and_rejects_in_any_chunking(
         assert refused == rejects(data, plan) == rejects(data, plan, chunk)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(BODIES, SEPARATORS, st.integers(1, 3))
 @pytest.mark.spec("I1", "I6", "I11", "R4")
 def test_every_row_is_read_as_csv_reads_it_or_rejected_with_its_bytes(body: str, separator: str, width: int) -> None:
@@ -189,15 +190,17 @@ def test_a_row_without_a_usable_identifier_is_rejected_as_a_row() -> None:
 
 @pytest.mark.spec("M11")
 def test_a_profile_identifier_is_32_hexadecimal_characters_or_the_row_is_rejected() -> None:
-    plan = plan_for().model_copy(update={"link": plan_for().link.model_copy(update={"property": "profile_identifier"})})
+    plan = plan_for().model_copy(update={"links": (PlannedLink(column="id", property="profile_identifier"),)})
     good = "0123456789abcdefABCDEF9876543210"
-    data = f"id,text\n{good},x\n {good} ,y\n{good[1:]},x\n{good[1:]}g,x\n,x\n".encode()
+    nobody = "0" * 32  # what stands where a profile was erased
+    data = f"id,text\n{good},x\n {good} ,y\n{good[1:]},x\n{good[1:]}g,x\n,x\n{nobody},x\n".encode()
     batches, _ = split(data, plan)
     assert [row["address"] for batch in batches for row in batch.rows.to_pylist()] == [bytes.fromhex(good)] * 2
     assert [(one.line, one.reason) for one, _ in rejects(data, plan)] == [
         (4, Reason.INVALID_IDENTIFIER),
         (5, Reason.INVALID_IDENTIFIER),
         (6, Reason.NO_IDENTIFIER),
+        (7, Reason.INVALID_IDENTIFIER),
     ]
 
 

@@ -17,7 +17,7 @@ SEPARATORS = [",", ";", "|", "\t", " ", "a", "'", "\\", "~", "\x1d", "\x01", "§
 TEXTS = st.text(st.sampled_from(list('xy",;"\n\r §¦…\x1d\x01a🂡\u0301')), max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(TEXTS, min_size=3, max_size=3), max_size=8), st.sampled_from(SEPARATORS), st.booleans(), st.integers(1, 40))
 @example([["§", "\x1d", '"§\x1d\n"']], "§", False, 1)
 @pytest.mark.spec("I6")

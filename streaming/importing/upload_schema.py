@@ -1,0 +1,68 @@
+"""The properties that an upload job needs, made before its import is registered: among them the identifier that its key becomes (SPEC U3, U4)."""
+
+from __future__ import annotations
+
+import time
+
+from headrace.errors import TransientError
+from headrace.failpoints import step
+from headrace.upload_jobs import UploadDefinition
+from headrace.upload_plan import NeededDomain, held_values, needed_domain
+from profile_store import registry, sequence
+from profile_store.held_values import holds_values
+from profile_store.registry import StoredDomain
+from profile_store.sequence import SchemaMovedError
+from streaming.importing.await_turn import LOOK_SECONDS, await_turn, take_up
+from streaming.importing.context import ImportContext
+from streaming.importing.schema_change import drive_schema_change, register_schema_change
+
+_ATTEMPTS = 10
+
+
+def make_properties(context: ImportContext, domain: str, upload: UploadDefinition, owner: str) -> StoredDomain:
+    """The domain, with all that the job needs. Harmless to repeat.
+
+    Raises ConfigurationError where the job's key can't become an identifier, TransientError.
+    """
+    for _ in range(_ATTEMPTS):
+        stored = registry.get_domain(context.store, domain)
+        needed = needed_domain(upload, stored.definition, stored.schema, may_redefine=stored.owner == "api")
+        if not needed.changes:
+            return stored
+        try:
+            return _changed(context, stored, needed, upload, owner)
+        except SchemaMovedError:
+            _define(context, stored)
+    raise TransientError(f"The schema of domain {domain} keeps changing while a job is prepared.", code="SCHEMA_MOVED")
+
+
+def _changed(context: ImportContext, stored: StoredDomain, needed: NeededDomain, upload: UploadDefinition, owner: str) -> StoredDomain:
+    behind = None
+    if needed.reshaped:
+        # Nothing may be in flight: what it writes would be under the property's old shape, where nobody sees it.
+        behind = _await_quiet(context, stored.name, owner)
+        if any(holds_values(context.store, stored, one) for one in needed.reshaped):
+            raise held_values(upload, stored.name)
+    changed = StoredDomain(needed.definition, needed.schema, stored.address_key, stored.owner, stored.details)
+    if needed.definition != stored.definition:
+        _define(context, changed)
+    registration = register_schema_change(context, changed, behind)
+    if await_turn(context, registration, owner):
+        drive_schema_change(context, registration)
+    return changed
+
+
+def _define(context: ImportContext, domain: StoredDomain) -> None:
+    """Before its schema is registered: a schema that is further than the definition would be turned back by the next job."""
+    with step("define_properties"):
+        registry.put_definition(context.store, domain.definition, domain.address_key, domain.owner, domain.details)
+
+
+def _await_quiet(context: ImportContext, domain: str, owner: str) -> int:
+    """Until every import that was registered is over: the last of their numbers."""
+    while True:
+        last, floor = sequence.last_number(context.store, domain), sequence.domain_floor(context.store, domain)
+        if floor >= last:
+            return last
+        if not take_up(context, domain, floor + 1, owner):
+            time.sleep(LOOK_SECONDS)

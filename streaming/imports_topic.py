@@ -1,0 +1,95 @@
+"""The imports of a domain as Kafka remembers them: a topic of one partition, compacted, the registration's JSON under its number (SPEC R5).
+
+It is what is left of an import where Redis comes back from a backup. It is written in the order of the numbers, without a gap: who knows its last
+message knows how far it goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from headrace.errors import TransientError
+from headrace.settings import KafkaSettings
+from profile_store.registration import Registration
+from streaming.kafka import client_config, imports_topic, producer_config
+
+_SECONDS = 30.0
+
+
+def write_registrations(settings: KafkaSettings, registrations: Iterable[Registration]) -> None:
+    """In their order, the next only when Kafka has confirmed the one before: a gap would never be closed. Raises TransientError."""
+    producer, failed = Producer({**producer_config(settings), "linger.ms": 0, "enable.idempotence": False}), list[KafkaError]()
+
+    def delivered(error: KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for one in registrations:
+        topic = imports_topic(settings, one.domain)
+        try:
+            producer.produce(topic, one.as_json().encode(), str(one.import_seq).encode(), partition=0, on_delivery=delivered)
+        except KafkaException as error:
+            raise _unavailable("take", error) from error
+        if producer.flush(_SECONDS) or failed:
+            producer.purge()
+            raise _unavailable("take", failed[0].str() if failed else "no answer")
+
+
+def last_registration(settings: KafkaSettings, domain: str) -> Registration | None:
+    """The last that was written; None where the topic is empty, or not there."""
+    with _reader(settings) as consumer:
+        found = list(_read(consumer, imports_topic(settings, domain), domain, last=1))
+    return found[-1] if found else None
+
+
+def read_registrations(settings: KafkaSettings, domain: str) -> dict[int, Registration]:
+    """All of them by their numbers, in order. Raises UnsupportedFormatError, TransientError."""
+    with _reader(settings) as consumer:
+        found = {one.import_seq: one for one in _read(consumer, imports_topic(settings, domain), domain)}
+    return dict(sorted(found.items()))
+
+
+@contextmanager
+def _reader(settings: KafkaSettings) -> Iterator[Any]:
+    """A consumer that joins no group: it reads from where it is told, and commits nothing."""
+    group = f"{settings.topic_prefix}.imports"
+    consumer: Any = Consumer({**client_config(settings), "group.id": group, "enable.auto.commit": False, "enable.partition.eof": True})
+    try:
+        yield consumer
+    except KafkaException as error:
+        raise _unavailable("give", error) from error
+    finally:
+        consumer.close()
+
+
+def _read(consumer: Any, topic: str, domain: str, last: int | None = None) -> Iterator[Registration]:
+    """Up to the end as it is now; `last`: only so many."""
+    there = consumer.list_topics(topic, timeout=_SECONDS).topics.get(topic)
+    if there is None or there.error is not None or not there.partitions:
+        return
+    low, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_SECONDS)
+    place = low if last is None else max(low, end - last)
+    if place >= end:
+        return
+    consumer.assign([TopicPartition(topic, 0, place)])
+    while place < end:
+        message = consumer.poll(_SECONDS)
+        if message is None:
+            raise _unavailable("give", "no answer")
+        refused = message.error()
+        if refused is not None:
+            if refused.code() == KafkaError._PARTITION_EOF:
+                return
+            raise KafkaException(refused)
+        place = message.offset() + 1
+        if message.value() is not None:
+            yield Registration.from_json(domain, int(message.key()), message.value().decode())
+
+
+def _unavailable(what: str, why: object) -> TransientError:
+    said = why.args[0].str() if isinstance(why, KafkaException) else str(why)
+    return TransientError(f"Kafka did not {what} the registrations of imports: {said}.", code="KAFKA_UNAVAILABLE")

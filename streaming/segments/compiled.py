@@ -1,0 +1,291 @@
+"""Segment definitions as operations on whole columns. They give what `headrace.segment_evaluation` gives, profile by profile; a property test compares.
+
+Columns are as `profile_store.records.decode_records` gives them: by property id, in stored form, null for no value. Dates and date-times are compared as
+the texts that they are, since their order is the texts' order; numbers as decimals; what must be equal, as texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.cells import FRACTION_DIGITS
+from headrace.schema import StoredProperty
+from headrace.segment_set import SegmentSet
+from headrace.segment_values import NEGATIVE, Comparison, canonical, read_bounds
+from headrace.segments import Combine, Segment
+from profile_store.records import ESCAPE, ITEM
+from streaming.merge.vectors import Mask, bools
+
+_NUMBER = pa.decimal128(38, FRACTION_DIGITS)
+_SMALL, _SMALL_DIGITS = pa.decimal128(18, 4), 4
+"""Most numbers fit here, where Arrow is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """One dimension, ready: equal ones are evaluated once, however many segments have them. `negated`: it holds where the comparison does not."""
+
+    property_id: int
+    comparison: Comparison
+    values: tuple[str, ...]
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGroup:
+    predicates: tuple[Predicate, ...]
+    combine: Combine
+    sources: tuple[CompiledSegment, ...]
+    source_combine: Combine
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledSegment:
+    """`needs`: the ids of the properties that decide about it, its sources' included. `of_nothing`: whether a profile without any of them is a member."""
+
+    groups: tuple[CompiledGroup, ...]
+    include: Combine
+    properties: tuple[StoredProperty, ...]
+    needs: frozenset[int]
+    of_nothing: bool = False
+
+
+@dataclass(slots=True)
+class Columns:
+    """The columns of some profiles, and what was made of them on the way: the definitions of a domain look at the same properties."""
+
+    columns: Mapping[str, Any]
+    rows: int
+    prepared: dict[tuple[int, str], Any] = field(default_factory=dict)
+    masks: dict[Predicate, Mask] = field(default_factory=dict)
+
+    def get(self, property_id: int) -> Any:
+        """A schema that has grown since the records were read knows more properties than they do."""
+        found = self.columns.get(str(property_id))
+        return pa.nulls(self.rows, pa.string()) if found is None else found
+
+
+def compile_segment(segments: SegmentSet, name: str) -> CompiledSegment:
+    """For a set as `evolve` makes it. Raises KeyError for a name that it does not have."""
+    properties = {one.name: one for one in segments.properties}
+    done: dict[str, CompiledSegment] = {}
+    for each, definition in segments.named.closure(name).items():
+        done[each] = _compile(definition, done, properties)
+    return done[name]
+
+
+def _compile(definition: Segment, sources: Mapping[str, CompiledSegment], properties: Mapping[str, StoredProperty]) -> CompiledSegment:
+    groups, used = [], dict[int, StoredProperty]()
+    for group in definition.groups:
+        predicates = []
+        for one in group.dimensions:
+            stored = properties[one.property]
+            used[stored.id] = stored
+            shape = stored.as_property()
+            values = tuple(canonical(shape, one.comparison, text) for text in one.values)
+            comparison = NEGATIVE.get(one.comparison, one.comparison)
+            predicates.append(Predicate(stored.id, comparison, values, comparison != one.comparison))
+        below = tuple(sources[source] for source in group.source_segments)
+        for source in below:
+            used |= {stored.id: stored for stored in source.properties}
+        groups.append(CompiledGroup(tuple(predicates), group.type, below, group.source_type))
+    compiled = CompiledSegment(tuple(groups), definition.include, tuple(used.values()), frozenset(used))
+    nothing = Columns({}, 1)
+    of_nothing = bool(evaluate(compiled, nothing)[0])
+    return CompiledSegment(compiled.groups, compiled.include, compiled.properties, compiled.needs, of_nothing)
+
+
+def evaluate(segment: CompiledSegment, columns: Columns) -> Mask:
+    """For each profile whether it is a member."""
+    shapes = {one.id: one for one in segment.properties}
+    return _combined(segment.include, (_group(group, columns, shapes) for group in segment.groups), columns.rows)
+
+
+def _group(group: CompiledGroup, columns: Columns, shapes: Mapping[int, StoredProperty]) -> Mask:
+    found = np.ones(columns.rows, bool)
+    if group.predicates:
+        found = _combined(group.combine, (_holds(one, columns, shapes[one.property_id]) for one in group.predicates), columns.rows)
+    if group.sources:
+        found = found & _combined(group.source_combine, (evaluate(source, columns) for source in group.sources), columns.rows)
+    return found
+
+
+def _combined(combine: Combine, masks: Iterable[Mask], rows: int) -> Mask:
+    if combine == "all":
+        found = np.ones(rows, bool)
+        for one in masks:
+            found &= one
+        return found
+    found = np.zeros(rows, bool)
+    for one in masks:
+        found |= one
+    return ~found if combine == "none" else found
+
+
+def _holds(one: Predicate, columns: Columns, stored: StoredProperty) -> Mask:
+    known = columns.masks.get(one)
+    if known is None:
+        found = _list_holds(one, columns, stored) if stored.multiple else _mask(one, columns, stored, "")
+        known = columns.masks[one] = ~found if one.negated else found
+    return known
+
+
+def _list_holds(one: Predicate, columns: Columns, stored: StoredProperty) -> Mask:
+    """A list satisfies a comparison when one of its values does."""
+    parents = _prepare(columns, stored, "parents")
+    if one.comparison == "list_contains_all":
+        found = np.ones(columns.rows, bool)
+        for value in one.values:
+            found &= _any_of(
+                parents, _mask(Predicate(one.property_id, "list_contains", (value,), False), columns, stored, "items"), columns.rows
+            )
+        return found
+    return _any_of(parents, _mask(one, columns, stored, "items"), columns.rows)
+
+
+def _any_of(parents: Any, hits: Mask, rows: int) -> Mask:
+    found = np.zeros(rows, bool)
+    found[parents[hits]] = True
+    return found
+
+
+def _mask(one: Predicate, columns: Columns, stored: StoredProperty, items: str) -> Mask:
+    """Of each value: of the profile's one, or with `items` of all items of all lists."""
+    if one.comparison in ("inclusive", "list_contains", "equal", "on"):
+        return _equal(one, columns, stored, items)
+    if one.comparison in _TEXT:
+        texts = _prepare(columns, stored, f"{items}texts")
+        found = np.zeros(len(texts), bool)
+        for value in one.values:
+            found |= bools(_TEXT[one.comparison](texts, value))
+        return found
+    return _ordered(one, columns, stored, items)
+
+
+_TEXT: dict[Comparison, Callable[[Any, str], Any]] = {
+    "contains": pc.match_substring,
+    "begins_with": pc.starts_with,
+    "ends_with": pc.ends_with,
+}
+
+
+def _equal(one: Predicate, columns: Columns, stored: StoredProperty, items: str) -> Mask:
+    texts = _prepare(columns, stored, f"{items}texts")
+    days = [value for value in one.values if stored.type == "datetime" and "T" not in value]
+    others = [value for value in one.values if value not in days]
+    found = bools(pc.is_in(texts, pa.array(others, pa.string()))) if len(others) > 1 else np.zeros(len(texts), bool)
+    if len(others) == 1:
+        found = bools(pc.equal(texts, others[0]))
+    for day in days:
+        found |= bools(pc.starts_with(texts, f"{day}T"))
+    return found
+
+
+def _ordered(one: Predicate, columns: Columns, stored: StoredProperty, items: str) -> Mask:
+    low, high = read_bounds(stored.type, one.values[0])[0], read_bounds(stored.type, one.values[-1])[1]
+    if stored.type == "number":
+        values, first, last = _numbers(columns, stored, items, low, high)
+    else:
+        values, first, last = _prepare(columns, stored, f"{items}moments"), _moment_text(low), _moment_text(high)
+    match one.comparison:
+        case "between":
+            return bools(pc.greater_equal(values, first)) & bools(pc.less_equal(values, last))
+        case "before" | "less_than":
+            return bools(pc.less(values, first))
+        case "after" | "greater_than":
+            return bools(pc.greater(values, last))
+        case "less_than_or_equal":
+            return bools(pc.less_equal(values, last))
+        case "greater_than_or_equal":
+            return bools(pc.greater_equal(values, first))
+    raise ValueError(f"no such comparison: {one.comparison}")
+
+
+def _moment_text(bound: Any) -> str:
+    """As `moments` are prepared: without the Z, so that a fraction comes after the whole second."""
+    return str(bound.isoformat())
+
+
+def _numbers(columns: Columns, stored: StoredProperty, items: str, low: Any, high: Any) -> tuple[Any, Any, Any]:
+    """The column and the two bounds, in the smaller type where all fit."""
+    small = _prepare(columns, stored, f"{items}small")
+    kind = _SMALL if small is not None and all(_fits(one) for one in (low, high)) else _NUMBER
+    values = small if kind is _SMALL else _prepare(columns, stored, f"{items}numbers")
+    return values, pa.scalar(low, kind), pa.scalar(high, kind)
+
+
+def _fits(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and -exponent <= _SMALL_DIGITS and abs(number) < 10**13
+
+
+def _prepare(columns: Columns, stored: StoredProperty, what: str) -> Any:
+    key = stored.id, what
+    if key not in columns.prepared:
+        columns.prepared[key] = _PREPARE[what](columns, stored)
+    return columns.prepared[key]
+
+
+def _lists(columns: Columns, stored: StoredProperty) -> Any:
+    return pc.split_pattern(columns.get(stored.id), ITEM)
+
+
+def _plain(texts: Any) -> Any:
+    """Without the escapes of stored form."""
+    if not pc.any(pc.match_substring(texts, ESCAPE)).as_py():
+        return texts
+    for code, character in (
+        ("1", ITEM),
+        ("2", "\x1f"),
+        ("3", "\n"),
+        ("4", "\r"),
+        ("0", ESCAPE),
+    ):  # the escape itself last: it makes new ones
+        texts = pc.replace_substring(texts, ESCAPE + code, character)
+    return texts
+
+
+def _moments(texts: Any) -> Any:
+    return pc.ascii_rtrim(texts, "Z")
+
+
+def _small(texts: Any) -> Any:
+    try:
+        return texts.cast(_SMALL)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _single_texts(columns: Columns, stored: StoredProperty) -> Any:
+    column = columns.get(stored.id)
+    return _plain(column) if stored.type == "text" else column
+
+
+def _item_texts(columns: Columns, stored: StoredProperty) -> Any:
+    flat = _prepare(columns, stored, "lists").flatten()
+    return _plain(flat) if stored.type == "text" else flat
+
+
+def _parents(columns: Columns, stored: StoredProperty) -> Any:
+    return pc.list_parent_indices(_prepare(columns, stored, "lists")).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+_PREPARE: dict[str, Callable[[Columns, StoredProperty], Any]] = {
+    "lists": _lists,
+    "parents": _parents,
+    "texts": _single_texts,
+    "itemstexts": _item_texts,
+    "moments": lambda columns, stored: _moments(_prepare(columns, stored, "texts")),
+    "itemsmoments": lambda columns, stored: _moments(_prepare(columns, stored, "itemstexts")),
+    "numbers": lambda columns, stored: _prepare(columns, stored, "texts").cast(_NUMBER),
+    "itemsnumbers": lambda columns, stored: _prepare(columns, stored, "itemstexts").cast(_NUMBER),
+    "small": lambda columns, stored: _small(_prepare(columns, stored, "texts")),
+    "itemssmall": lambda columns, stored: _small(_prepare(columns, stored, "itemstexts")),
+}

@@ -1,0 +1,157 @@
+"""A segment in columns is what it is profile by profile: every comparison, over every type, absent values and lists included (SPEC S2, S3, S4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.merge import Profile, Value
+from headrace.schema import DomainSchema, StoredProperty
+from headrace.segment_evaluation import is_member
+from headrace.segment_set import SegmentSet, decode_segments, encode_segments, evolve
+from headrace.segment_values import COMPARISONS, comparisons_of, value_problem
+from headrace.segments import Combine, Dimension, Segment, SegmentGroup
+from profile_store.records import stored
+from streaming.segments.compiled import Columns, compile_segment, evaluate
+
+TYPES = ("text", "number", "date", "datetime", "email", "boolean")
+SCHEMA = DomainSchema(
+    1,
+    tuple(
+        StoredProperty(place, f"{kind}{'s' if multiple else ''}", kind, False, multiple)  # type: ignore[arg-type]
+        for place, (kind, multiple) in enumerate((kind, multiple) for kind in TYPES for multiple in (False, True))
+    ),
+)
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "text": ("a", "ab", "b", "B", "ä", "0", "1", "\x1c0", "x\x1ey", "line\nend", "\x1c", "a b", "%"),
+    "number": (
+        "0",
+        "1",
+        "-1",
+        "0.1",
+        "-0.5",
+        "10",
+        "9",
+        "12345678901234567890123456.123456789012",
+        "0.000000000001",
+        "99999999999999",
+        "1.00001",
+    ),
+    "date": ("1997-12-31", "1998-01-01", "1998-12-31", "0001-01-01", "9999-12-31"),
+    "datetime": (
+        "1997-12-31T23:59:59Z",
+        "1998-01-01T00:00:00Z",
+        "1998-01-01T00:00:00.000001Z",
+        "1998-01-01T23:59:59.999999Z",
+        "1998-01-02T00:00:00Z",
+        "1998-01-01T09:00:00.500000Z",
+    ),
+    "email": ("a@example.com", "ab@example.org", "b@example.com"),
+    "boolean": ("true", "false"),
+}
+WRITTEN = VALUES | {
+    "datetime": (*VALUES["datetime"], "1998-01-01", "1997-12-31", "1998-01-01T09:00:00.5Z"),
+    "number": (*VALUES["number"], "+1", "1.0", "00.10"),
+    "email": (*VALUES["email"], "A@example.com"),
+    "boolean": (*VALUES["boolean"], "yes"),
+}
+
+
+@st.composite
+def dimensions(draw: st.DrawFn) -> Dimension:
+    one = draw(st.sampled_from(SCHEMA.properties))
+    shape = one.as_property()
+    comparison = draw(st.sampled_from(comparisons_of(shape)))
+    texts = ("a", "0", "b", "\x1c", "example", "ä") if COMPARISONS[comparison].kind == "text" else WRITTEN[one.type]
+    wanted = COMPARISONS[comparison].values
+    values = draw(st.lists(st.sampled_from(texts), min_size=wanted or 1, max_size=wanted or 3))
+    assert all(value_problem(shape, comparison, text) is None for text in values)
+    return Dimension.model_validate({"property": one.name, "comparison": comparison, "values": values})
+
+
+COMBINE: st.SearchStrategy[Combine] = st.sampled_from(("all", "any", "none"))
+
+
+def groups(sources: tuple[str, ...]) -> st.SearchStrategy[SegmentGroup]:
+    used: st.SearchStrategy[list[str]] = st.lists(st.sampled_from(sources), max_size=2, unique=True) if sources else st.just([])
+    return st.builds(
+        lambda dims, names, kind, source_kind: SegmentGroup(
+            dimensions=tuple(dims), source_segments=tuple(names), type=kind, source_type=source_kind
+        ),
+        st.lists(dimensions(), min_size=1, max_size=3),
+        used,
+        COMBINE,
+        COMBINE,
+    )
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> list[Segment]:
+    """Three segments, each made of those before it at times."""
+    found: list[Segment] = []
+    for name in ("s1", "s2", "s3"):
+        names = tuple(one.name for one in found)
+        found.append(
+            Segment(
+                version=1,
+                kind="segment",
+                domain="d",
+                name=name,
+                groups=tuple(draw(st.lists(groups(names), min_size=1, max_size=2))),
+                include=draw(COMBINE),
+            )
+        )
+    return found
+
+
+def values_of(one: StoredProperty) -> st.SearchStrategy[Value | None]:
+    single = st.sampled_from(VALUES[one.type])
+    if one.multiple:
+        return st.none() | st.lists(single, min_size=1, max_size=3, unique=True).map(tuple)
+    return st.none() | single
+
+
+PROFILES = st.fixed_dictionaries({one.name: values_of(one) for one in SCHEMA.properties}).map(
+    lambda drawn: {name: value for name, value in drawn.items() if value is not None}
+)
+
+
+def columns_of(profiles: list[Profile]) -> Columns:
+    columns: dict[str, Any] = {}
+    for one in SCHEMA.properties:
+        values = (profile.get(one.name) for profile in profiles)
+        columns[str(one.id)] = pa.array([None if value is None else stored(value) for value in values], pa.string())
+    return Columns(columns, len(profiles))
+
+
+@pytest.mark.spec("S2")
+@pytest.mark.spec("S3")
+@pytest.mark.spec("S4")
+@settings(max_examples=100)
+@given(chains(), st.lists(PROFILES, max_size=8))
+def test_columns_agree_with_profiles(segments: list[Segment], profiles: list[Profile]) -> None:
+    after = evolve(SegmentSet(), segments, (), SCHEMA).after
+    again = decode_segments(encode_segments(after), 1)
+    named = {one.name: one for one in segments}
+    properties = {one.name: one.as_property() for one in SCHEMA.properties}
+    columns = columns_of([*profiles, {}])
+    for one in segments:
+        compiled = compile_segment(again, one.name)
+        expected = [is_member(one, profile, named, properties) for profile in [*profiles, {}]]
+        assert evaluate(compiled, columns).tolist() == expected
+        assert compiled.of_nothing == expected[-1]
+
+
+@pytest.mark.spec("S3")
+@settings(max_examples=200)
+@given(dimensions(), PROFILES)
+def test_one_dimension_in_columns_agrees(dimension: Dimension, profile: Profile) -> None:
+    one = Segment(version=1, kind="segment", domain="d", name="s", groups=(SegmentGroup(dimensions=(dimension,)),))
+    compiled = compile_segment(evolve(SegmentSet(), [one], (), SCHEMA).after, "s")
+    properties = {each.name: each.as_property() for each in SCHEMA.properties}
+    assert evaluate(compiled, columns_of([profile])).tolist() == [is_member(one, profile, {}, properties)]
