@@ -1,7 +1,10 @@
 """`python -m benchmarks.memory [SMALL_MB LARGE_MB]`: peak RSS of the process that splits and drives an import, for a small file and a large one.
 
 Real servers, all of them started here: Valkey, the embedded broker, S3 and two merge workers. Prints one JSON line per file; exits 1 where the larger
-file takes over 10 % more memory than the small one, or over 400 MB.
+file takes over 60 MB more than the small one, or over 400 MB.
+
+The buffers of an import (blocks of the file, batches, 32 MB of messages that the broker has yet to confirm) have an end, and are fuller in one run than
+in the next: what grew with the file would show in its size.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from streaming.importing.scan import scan_goal
 
 BUCKET, DOMAIN = "memory", "memory"
 MEGABYTE = 1_000_000
-LIMIT_MB, LIMIT_RATIO = 400, 1.10
+LIMIT_MB, BUFFERS_MB = 400, 60
 
 
 def connection_of(name: str) -> Connection:
@@ -110,7 +113,7 @@ def main(small: int, large: int) -> int:
             sys.stdout.write(json.dumps(measured) + "\n")
             sys.stdout.flush()
             peaks.append(measured["peak_rss_mb"])
-    return 0 if peaks[1] <= peaks[0] * LIMIT_RATIO and peaks[1] < LIMIT_MB else 1
+    return 0 if peaks[1] <= peaks[0] + BUFFERS_MB and peaks[1] < LIMIT_MB else 1
 
 
 if __name__ == "__main__":
