@@ -19,13 +19,8 @@ def expiry_due(store: Store, domain: str, now: int) -> bool:
     with translated("reading a domain's expiry"):
         looked = int(store.client.get(keys.expired(domain)) or 0)
     ends = (expires_at(job.started, job.definition.expiry_days) for job in every_job(store, domain) if job.import_seq)
-    return any(looked < end <= now for end in ends) or _is_open(store, domain)
-
-
-def _is_open(store: Store, domain: str) -> bool:
-    """Of two at once the one may die and the other note that all are gone: the next run finishes the first, rather than some import to come."""
-    begun = range(sequence.domain_floor(store, domain) + 1, sequence.last_number(store, domain) + 1)
-    return any(found is not None and found.kind == "expire" for found in (sequence.load(store, domain, number) for number in begun))
+    # Of two expiries at once the one may die and the other note that all are gone: the next run finishes the first, rather than some import to come.
+    return any(looked < end <= now for end in ends) or any(one.kind == "expire" for one in sequence.open_registrations(store, domain))
 
 
 def expires_at(started: float, days: int) -> int:

@@ -86,6 +86,11 @@ def load_needed(store: Store, domain: str, import_seq: int) -> Registration:
     return found
 
 
+def open_registrations(store: Store, domain: str) -> list[Registration]:
+    """Of all that is not over, in their order: the first one has its turn. Raises TransientError."""
+    return [load_needed(store, domain, number) for number in range(domain_floor(store, domain) + 1, last_number(store, domain) + 1)]
+
+
 def last_number(store: Store, domain: str) -> int:
     """Of the imports registered so far; 0 for none."""
     with translated("reading the domain's sequence"):

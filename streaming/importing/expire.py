@@ -6,17 +6,13 @@ they are published.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from headrace.errors import TransientError
 from headrace.failpoints import step
-from profile_store import partitions, registry, sequence
+from profile_store import partitions, registry
 from profile_store.registration import Registration
-from profile_store.sequence import SchemaMovedError
 from streaming.envelope import EXPIRE, Header, encode_body
 from streaming.importing.announce import refuse_lost_imports
 from streaming.importing.context import ImportContext
-from streaming.importing.register import identity_of_registration
+from streaming.importing.register import again_where_the_schema_moves, numbered
 from streaming.merge.erase import erasure_plan
 from streaming.neighbours import NumberRange, encode_range
 from streaming.publisher import Publisher
@@ -24,23 +20,19 @@ from streaming.split.splitter import SplitTotals
 
 NUMBERS = 10_000
 """Profiles that one commit looks at."""
-_ATTEMPTS = 5
 
 
+@again_where_the_schema_moves
 def register_expiry(context: ImportContext, domain: str, before: int) -> Registration:
     """Of all profiles that were to be kept until `before` (epoch seconds) at most. `finish` sees it through. Raises TransientError."""
     refuse_lost_imports(context, domain)
-    for _ in range(_ATTEMPTS):
-        stored = registry.get_domain(context.store, domain)
-        plan = erasure_plan(domain, stored.partitions, stored.address_key, stored.schema)
-        asked = Registration(domain, 0, "expire", "", "", "", None, plan, schema_version=stored.schema.version, expired_before=before)
-        try:
-            with step("register_expiry"):
-                import_seq, fresh = sequence.register(context.store, asked, identity_of_registration(asked))
-        except SchemaMovedError:
-            continue
-        return replace(asked, import_seq=import_seq) if fresh else sequence.load_needed(context.store, domain, import_seq)
-    raise TransientError(f"The schema of domain {domain} keeps changing while an expiry is registered.", code="SCHEMA_MOVED")
+    stored = registry.get_domain(context.store, domain)
+    plan = erasure_plan(domain, stored.partitions, stored.address_key, stored.schema)
+    with step("register_expiry"):
+        return numbered(
+            context,
+            Registration(domain, 0, "expire", "", "", "", None, plan, schema_version=stored.schema.version, expired_before=before),
+        )
 
 
 def publish_ranges(context: ImportContext, registration: Registration) -> SplitTotals:

@@ -70,12 +70,10 @@ class Follower:
 
     def _until_done(self, domain: str) -> None:
         while not self._stopping.is_set():
-            store = self._context.store
-            floor, last = sequence.domain_floor(store, domain), sequence.last_number(store, domain)
-            ahead = [sequence.load_needed(store, domain, number) for number in range(floor + 1, last + 1)]
+            ahead = sequence.open_registrations(self._context.store, domain)
             if not any(map(_is_ours, ahead)):
                 return
-            if not _is_ours(ahead[0]) or not take_up(self._context, domain, floor + 1, self._owner):
+            if not _is_ours(ahead[0]) or not take_up(self._context, domain, ahead[0].import_seq, self._owner):
                 self._stopping.wait(LOOK_SECONDS)
             elif ahead[0].kind == "segments":
                 self._segments_changed(domain)

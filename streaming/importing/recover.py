@@ -87,7 +87,7 @@ def recover(context: ImportContext, name: str, owner: str) -> Recovery:
     known = read_registrations(context.kafka, name)
     _refuse_parts_of_different_moments(context, domain)
     lost = _register_again(context, domain, known)
-    there = _open_imports(context, name)
+    there = sequence.open_registrations(context.store, name)
     _refuse_unknown_connections(context, there)
     _refuse_other_splitter(there)
     superseded = _superseded(there)
@@ -150,11 +150,6 @@ def _refuse_other_domain(domain: StoredDomain, lost: list[Registration]) -> None
             f"Domain {domain.name} is not the one that import {one.import_seq} was for: {what}.",
             hint="Remove it from Redis, apply the files as they were then, and recover again.",
         )
-
-
-def _open_imports(context: ImportContext, domain: str) -> list[Registration]:
-    numbers = range(sequence.domain_floor(context.store, domain) + 1, sequence.last_number(context.store, domain) + 1)
-    return [sequence.load_needed(context.store, domain, number) for number in numbers]
 
 
 def _refuse_unknown_connections(context: ImportContext, there: list[Registration]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
+
 from headrace.connections import Connection
-from headrace.errors import TransientError
 from headrace.failpoints import step
 from object_store.versions import ObjectVersion
 from profile_store import registry, sequence
@@ -19,51 +20,55 @@ from streaming.importing.plan import AnyImportGoal, domain_of, plan_of
 from streaming.importing.scan import identity_of, source_of
 from streaming.split import SPLITTER_FORMAT
 
-_ATTEMPTS = 5
+again_where_the_schema_moves = retry(retry=retry_if_exception_type(SchemaMovedError), stop=stop_after_attempt(5), reraise=True)
+"""For a function that plans by the domain's schema as it is, and registers what it planned: it plans again where that has changed meanwhile."""
 
 
+@again_where_the_schema_moves
 def register_import(
     context: ImportContext, connection: Connection, goal: AnyImportGoal, version: ObjectVersion, run_id: str
 ) -> Registration:
     """Register one file version under the goal's present configuration; the same work, while it is open, keeps its number.
 
-    In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12).
+    In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12). Raises TransientError.
     """
     objects = context.objects_of(connection.name)
     current = objects.head(version.bucket, version.key)
     source = source_of(current)
     name = domain_of(goal)
     refuse_lost_imports(context, name)
-    for _ in range(_ATTEMPTS):
-        domain = registry.get_domain(context.store, name)
-        configuration = identity_of(connection, goal, domain)
-        identity = work_identity(connection.name, goal.id, source.identity, configuration)
-        if goal.pin == "auto":
-            pinned = pin_source(context, name, connection.name, current, identity)
-            if pinned.key != current.key:
-                source = replace(source, pinned_key=pinned.key, pinned_etag=pinned.etag)
-        registration = Registration(
-            domain=name,
-            import_seq=0,
-            kind="import",
-            connection=connection.name,
-            goal=goal.id,
-            run_id=run_id,
-            source=source,
-            plan=plan_of(goal, domain, connection.objectives),
-            configuration=configuration,
-            schema_version=domain.schema.version,
-            splitter=SPLITTER_FORMAT,
+    domain = registry.get_domain(context.store, name)
+    configuration = identity_of(connection, goal, domain)
+    if goal.pin == "auto":
+        pinned = pin_source(
+            context, name, connection.name, current, work_identity(connection.name, goal.id, source.identity, configuration)
         )
-        try:
-            with step("register"):
-                import_seq, fresh = sequence.register(context.store, registration, identity)
-        except SchemaMovedError:
-            continue
-        if fresh:
-            return replace(registration, import_seq=import_seq)
-        return sequence.load_needed(context.store, name, import_seq)
-    raise TransientError(f"The schema of domain {name} keeps changing while a file is registered.", code="SCHEMA_MOVED")
+        if pinned.key != current.key:
+            source = replace(source, pinned_key=pinned.key, pinned_etag=pinned.etag)
+    asked = Registration(
+        domain=name,
+        import_seq=0,
+        kind="import",
+        connection=connection.name,
+        goal=goal.id,
+        run_id=run_id,
+        source=source,
+        plan=plan_of(goal, domain, connection.objectives),
+        configuration=configuration,
+        schema_version=domain.schema.version,
+        splitter=SPLITTER_FORMAT,
+    )
+    with step("register"):
+        return numbered(context, asked)
+
+
+def numbered(context: ImportContext, asked: Registration, behind: int | None = None) -> Registration:
+    """What is on record for this work: as it was asked for, with its number, or as it was registered before. `behind`: as `sequence.register` has it.
+
+    Raises SchemaMovedError, TransientError.
+    """
+    import_seq, fresh = sequence.register(context.store, asked, identity_of_registration(asked), behind)
+    return replace(asked, import_seq=import_seq) if fresh else sequence.load_needed(context.store, asked.domain, import_seq)
 
 
 def work_identity(connection: str, goal: str, file: str, configuration: str) -> str:

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from headrace.connections import Connection
-from headrace.errors import TerminalError, TransientError
+from headrace.errors import TerminalError
 from headrace.failpoints import step
 from headrace.goals import ExportProfilesGoal
 from headrace.reject_ids import RejectId, cells_of_plan, read_name
 from headrace.replay_plans import cells_plan, clears, column_of, needed_columns, present_plan, rows_plan
 from profile_store import registry, replays, sequence
 from profile_store.registration import Registration, Replay
-from profile_store.sequence import SchemaMovedError
 from streaming.importing.announce import refuse_lost_imports
 from streaming.importing.context import ImportContext
 from streaming.importing.corrected_file import ByteSource, CorrectedFile, CorrectedLine, Problem, corrected_cells
 from streaming.importing.plan import judged_objectives
-from streaming.importing.register import identity_of_registration
+from streaming.importing.register import again_where_the_schema_moves, numbered
 from streaming.importing.reject_lines import OWN_COLUMNS
 from streaming.importing.replay_source import ReplaySource
 from streaming.importing.scan import source_of
@@ -34,7 +33,6 @@ from streaming.split.row_text import row_of
 from streaming.split.table import read_header
 
 PROBLEMS_SHOWN = 20
-_ATTEMPTS = 5
 _ROWS, _CELLS = "rows", "cells"
 
 
@@ -197,33 +195,26 @@ class _Reading:
         return ReplaySource(self.header, [kind], blank="clear")
 
 
+@again_where_the_schema_moves
 def _register(context: ImportContext, first: Registration, source: ReplaySource, objectives: tuple[str, ...], run_id: str) -> Registration:
     """One source, uploaded and registered. Raises TransientError; TerminalError where the rows can't be replayed any more."""
-    domain = first.domain
     version = source.upload(context.objects_of(first.connection), first)
-    refuse_lost_imports(context, domain)
-    for _ in range(_ATTEMPTS):
-        schema = registry.get_domain(context.store, domain).schema
-        present = present_plan(first.needed_plan, schema, objectives)
-        restricted = cells_plan(present, SEPARATOR, source.cells) if source.cells else rows_plan(present, SEPARATOR)
-        asked = Registration(
-            domain,
-            0,
-            "import",
-            first.connection,
-            first.goal,
-            run_id,
-            source_of(version),
-            restricted,
-            f"replay under schema {schema.version}",
-            schema.version,
-            SPLITTER_FORMAT,
-            replay=Replay(first.import_seq, len(source.own_columns)),
-        )
-        try:
-            with step("register_replay"):
-                import_seq, fresh = sequence.register(context.store, asked, identity_of_registration(asked))
-        except SchemaMovedError:
-            continue
-        return replace(asked, import_seq=import_seq) if fresh else sequence.load_needed(context.store, domain, import_seq)
-    raise TransientError(f"The schema of domain {domain} keeps changing while a replay is registered.", code="SCHEMA_MOVED")
+    refuse_lost_imports(context, first.domain)
+    schema = registry.get_domain(context.store, first.domain).schema
+    present = present_plan(first.needed_plan, schema, objectives)
+    asked = Registration(
+        first.domain,
+        0,
+        "import",
+        first.connection,
+        first.goal,
+        run_id,
+        source_of(version),
+        cells_plan(present, SEPARATOR, source.cells) if source.cells else rows_plan(present, SEPARATOR),
+        f"replay under schema {schema.version}",
+        schema.version,
+        SPLITTER_FORMAT,
+        replay=Replay(first.import_seq, len(source.own_columns)),
+    )
+    with step("register_replay"):
+        return numbered(context, asked)

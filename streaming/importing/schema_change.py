@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from headrace.failpoints import step
 from headrace.schema import encode_schema
 from profile_store import counts, registry, sequence
@@ -11,7 +9,7 @@ from profile_store.registration import Registration
 from profile_store.registry import StoredDomain
 from streaming.importing.announce import announce, refuse_lost_imports
 from streaming.importing.context import ImportContext
-from streaming.importing.register import identity_of_registration, schema_work
+from streaming.importing.register import identity_of_registration, numbered
 from streaming.topics import make_topics
 
 
@@ -22,10 +20,10 @@ def register_schema_change(context: ImportContext, changed: StoredDomain, behind
     """
     refuse_lost_imports(context, changed.name)
     version, schema = changed.schema.version, encode_schema(changed.schema)
-    registration = Registration(changed.name, 0, "schema", "", "", "", None, None, schema_version=version, schema=schema)
     with step("register_schema"):
-        import_seq, fresh = sequence.register(context.store, registration, schema_work(version), behind)
-    return replace(registration, import_seq=import_seq) if fresh else sequence.load_needed(context.store, changed.name, import_seq)
+        return numbered(
+            context, Registration(changed.name, 0, "schema", "", "", "", None, None, schema_version=version, schema=schema), behind
+        )
 
 
 def drive_schema_change(context: ImportContext, registration: Registration) -> None:
