@@ -111,11 +111,12 @@ class Pipeline:
         for partition in range(stored.partitions):
             client = self.store.node_of(keys.meta(domain, partition))
             packed: Any = client.get(keys.ids(domain, partition)) or b""
-            identifiers = unpacked_addresses(packed)
-            for number, identifier in enumerate(identifiers):
+            identifiers, prefix = unpacked_addresses(packed), keys.address_prefix(domain, partition)
+            blobs = get_each(client, [prefix + identifier for identifier in identifiers])
+            for number, (identifier, blob) in enumerate(zip(identifiers, blobs, strict=True)):
                 if identifier == bytes(16):  # erased
                     continue
-                blob: Any = client.get(keys.address_prefix(domain, partition) + identifier)
+                assert blob is not None, f"profile {number} of partition {partition} is not there"
                 record = decode_record(blob, multiple)
                 assert record.number == number
                 found[identifier] = {names[identity]: value for identity, value in record.values.items()}
@@ -129,8 +130,8 @@ class Pipeline:
             # A slot may have moved a moment ago: a command on a key is led to the new node and tells our client, a scan of the old one finds nothing.
             assert self.store.client.exists(keys.meta(domain, partition))
             client = self.store.node_of(keys.meta(domain, partition))
-            for key in client.scan_iter(match=prefix.replace(b"[", b"\\[") + b"?" * 16, count=10_000):
-                blob: Any = client.get(key)
+            there = list(client.scan_iter(match=prefix.replace(b"[", b"\\[") + b"?" * 16, count=10_000))
+            for key, blob in zip(there, get_each(client, there), strict=True):
                 address = bytes(key)[len(prefix) :]
                 if len(address) == 16 and isinstance(blob, bytes) and blob[:1] in (b"R", b"P"):
                     found[address] = pointed_at(blob) or address
@@ -201,6 +202,11 @@ class Pipeline:
             finally:
                 if child.poll() is None:
                     child.kill()
+
+
+def get_each(client: Any, names: list[bytes]) -> list[Any]:
+    """What lies under each name, None for nothing and for what is no string; all of one partition."""
+    return [one for first in range(0, len(names), 10_000) for one in client.mget(names[first : first + 10_000])]
 
 
 def access_to(server: S3Server) -> S3Access:

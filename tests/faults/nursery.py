@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from deployments.embedded.processes import LOOPBACK
+from object_store.access import S3Access, connect
 from tests.pipeline import ROOT
 
 MODULES = ("streaming.worker.__main__", "tests.faults.flow", "tests.faults.api_process", "tests.run_export")
@@ -105,6 +107,8 @@ def serve() -> None:
     """Answer requests, a line each, until there are no more."""
     for module in sys.argv[1:]:
         importlib.import_module(module)
+    # Reading boto3's descriptions of all of AWS is most of what is left of a short process' work.
+    connect(S3Access(f"http://{LOOPBACK}:1", access_key_id="nobody", secret_access_key="nothing"))
     codes: dict[int, int] = {}
     for line in sys.stdin:
         request = json.loads(line)

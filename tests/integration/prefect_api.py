@@ -12,6 +12,8 @@ from tests.polling import eventually
 BUSY = 503
 """What Prefect answers while another writer holds its SQLite: nothing was done, ask again, as its own client does."""
 BUSY_SECONDS = 60.0
+ANSWER_SECONDS = 120.0
+"""A write waits for SQLite that long at most; on a machine that runs the whole suite, a read was seen to take more than 30 s."""
 FINAL_STATES = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 
@@ -23,7 +25,7 @@ class PrefectApi:
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         def ask() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=30, trust_env=False)
+            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=ANSWER_SECONDS, trust_env=False)
             return None if answer.status_code == BUSY else answer
 
         response = eventually(ask, within=BUSY_SECONDS, what=f"Prefect is free to answer {method} {path}")

@@ -261,7 +261,7 @@ def again(request: Any, called: str = "") -> tuple[int, str]:
     headers |= {"amz-sdk-invocation-id": called} if called else {}
     asked = urllib.request.Request(request.url, request.body or None, headers, method=request.method)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=10) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
             return answer.status, ""
     except urllib.error.HTTPError as error:
         return error.code, str(error.headers["x-amzn-errortype"])
@@ -300,9 +300,9 @@ def test_bodies_that_are_too_large_and_paths_that_are_nobodys(api: RunningApi) -
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for path, status in (("/health", 200), ("/ready", 200), ("/metrics", 200)):
-        with opener.open(f"{api.url}{path}", timeout=10) as answer:
+        with opener.open(f"{api.url}{path}", timeout=60) as answer:
             assert answer.status == status
     with pytest.raises(urllib.error.HTTPError) as caught:
-        opener.open(f"{api.url}/nothing", timeout=10)
+        opener.open(f"{api.url}/nothing", timeout=60)
     assert caught.value.code == 403
     assert json.loads(caught.value.read())["__type"] == "MissingAuthenticationTokenException"

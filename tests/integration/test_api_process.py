@@ -140,7 +140,7 @@ def test_a_store_that_is_silent_or_gone(
 
 
 def page(url: str) -> str:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 

@@ -252,7 +252,7 @@ def test_who_may_only_read_gets_no_path(shop: Shop) -> None:
 
 def watched(shop: Shop) -> dict[tuple[str, str], float]:
     """Name and labels' values of each sample → its value."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{shop.api.url}/metrics", timeout=10) as page:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{shop.api.url}/metrics", timeout=60) as page:
         families = list(text_string_to_metric_families(page.read().decode()))
     return {(one.name, " ".join(one.labels.values())): one.value for family in families for one in family.samples}
 

@@ -77,31 +77,20 @@ def stopped(headrace: CommandLine, running: subprocess.Popen[str]) -> Said:
     return Said(running.returncode, out, err)
 
 
-def test_up_is_found_by_other_commands_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_up_is_found_by_other_commands_and_ctrl_c_again_and_again_leaves_nothing(tmp_path: Path) -> None:
     headrace = CommandLine(tmp_path)
-    with up(headrace, "--json") as running:
-        is_up(headrace, running)
+    with up(headrace) as running:
+        screen = read_screen(running)
         assert len(processes_in(tmp_path)) >= 6
         second = headrace("up", "--json")
         assert (second.code, second.error["code"]) == (1, "SERVER_NOT_STARTED")
         assert headrace("runs").out == "no runs yet\n", "the one that was refused took nothing away"
-        running.send_signal(signal.SIGINT)
-        said = stopped(headrace, running)
-    assert said.code == 0
-    assert said.document["environment"] == str(tmp_path / ".headrace" / "environment")
-    assert set(said.document["addresses"]) >= {"Prefect", "S3", "Kafka", "Valkey", "API", "Merge workers", "Logs"}
-    assert "everything is stopped" in said.err
-
-
-def test_ctrl_c_again_and_again_breaks_nothing(tmp_path: Path) -> None:
-    headrace = CommandLine(tmp_path)
-    with up(headrace) as running:
-        screen = read_screen(running)
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
             running.send_signal(number)
         said = stopped(headrace, running)
     assert said.code == 0
     assert "Headrace is up" in screen
+    assert "everything is stopped" in said.err
 
 
 def test_sigterm_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
@@ -127,4 +116,6 @@ def test_a_server_that_ends_by_itself_ends_it_all_with_its_log(tmp_path: Path) -
     assert processes_in(tmp_path) == {}
     assert "SERVER_ENDED" in err
     assert "Valkey" in err
-    assert json.loads(out.partition("}\n{")[0] + "}")["environment"]
+    started = json.loads(out.partition("}\n{")[0] + "}")
+    assert started["environment"] == str(tmp_path / ".headrace" / "environment")
+    assert set(started["addresses"]) >= {"Prefect", "S3", "Kafka", "Valkey", "API", "Merge workers", "Logs"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command_line import ROOT, CommandLine, clean_environment
-from tests.integration.test_cli_up import is_up, up
+from tests.integration.test_cli_up import is_up, stopped, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -45,6 +46,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with up(headrace, "--json") as running:
         is_up(headrace, running)
         yield here
+        running.send_signal(signal.SIGINT)
+        said = stopped(headrace, running)
+    assert said.code == 0
+    assert said.document["environment"] == str(here / ".headrace" / "environment")
 
 
 def run(directory: Path, script: str, before: str) -> str:

@@ -45,7 +45,9 @@ def real(valkey: ValkeyServer, tansu_server: BrokerServer, empty_s3: S3Server) -
     return made
 
 
-@pytest.mark.parametrize(("ask", "module", "plans"), [(an_import, register, "plan_of"), (an_erasure, erase, "erasure_plan"), (an_expiry, expire, "erasure_plan")])
+@pytest.mark.parametrize(
+    ("ask", "module", "plans"), [(an_import, register, "plan_of"), (an_erasure, erase, "erasure_plan"), (an_expiry, expire, "erasure_plan")]
+)
 @pytest.mark.parametrize("moves", [2, 5])
 def test_it_is_planned_again(
     real: Pipeline,
