@@ -1,6 +1,6 @@
-"""`python -m tests.parts [PYTEST OPTIONS]`: strict types and the whole suite in parts, five at once; with options, tests alone, in one process.
+"""`python -m tests.parts [PYTEST OPTIONS]`: strict types and the whole suite in parts, four at once; with options, tests alone, in one process.
 
-Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle; more than five would wait for each
+Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle; more would wait for each
 other. Each part is a process with servers of its own. What each printed follows when all are done, its summary of servers included, what failed last.
 """
 
@@ -14,14 +14,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-AT_ONCE = 5
+AT_ONCE = 4
 PYTEST = [sys.executable, "-m", "pytest", "--durations=10"]
 GROUPS = {
-    "workers": ("contract/test_worker_*.py", "contract/test_recover*.py"),
     "faults": ("faults",),
+    "workers": ("contract/test_worker_*.py", "contract/test_recover*.py"),
     "what a person meets": ("integration/test_demo.py", "integration/test_howtos.py"),
-    "the API": ("integration/test_api*.py", "integration/test_upload*.py", "integration/test_expiry.py", "integration/test_guide.py"),
-    "rules": ("fundamentals", "unit", "protocol"),
     "flows that a worker starts": (
         "integration/test_ui.py",
         "integration/test_prefect_schedule.py",
@@ -31,6 +29,13 @@ GROUPS = {
     "flows": ("integration/test_prefect*.py", "integration/test_secrets.py"),
     "commands": ("integration/test_cli*.py",),
     "stores": ("contract/test_*.py",),
+    "the API": ("integration/test_api*.py", "integration/test_upload*.py", "integration/test_expiry.py", "integration/test_guide.py"),
+    "odd inputs": (
+        "integration/test_bad_*.py",
+        "integration/test_big_input.py",
+        "integration/test_memory.py",
+        "integration/test_statements*.py",
+    ),
     "exports and erasure": (
         "integration/test_exports.py",
         "integration/test_killed_exports.py",
@@ -38,12 +43,7 @@ GROUPS = {
         "integration/test_eras*.py",
         "integration/test_replay.py",
     ),
-    "odd inputs": (
-        "integration/test_bad_*.py",
-        "integration/test_big_input.py",
-        "integration/test_memory.py",
-        "integration/test_statements*.py",
-    ),
+    "rules": ("fundamentals", "unit", "protocol"),
     "imports": ("integration/test_*.py",),
 }
 """Part → which of tests/, in the order in which parts start: what takes long, or waits much, first. A file belongs to the first part that has it.
