@@ -1,6 +1,6 @@
-"""`python -m tests.parts [PYTEST OPTIONS]`: strict types and the whole suite in parts, four at once; with options, tests alone, in one process.
+"""`python -m tests.parts [PYTEST OPTIONS]`: strict types and the whole suite in parts, five at once; with options, tests alone, in one process.
 
-Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle; more would wait for each
+Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle; more than five would wait for each
 other. Each part is a process with servers of its own. What each printed follows when all are done, its summary of servers included, what failed last.
 """
 
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-AT_ONCE = 4
+AT_ONCE = 5
 PYTEST = [sys.executable, "-m", "pytest", "--durations=10"]
 GROUPS = {
     "faults": ("faults",),
