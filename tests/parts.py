@@ -30,12 +30,6 @@ GROUPS = {
     "commands": ("integration/test_cli*.py",),
     "stores": ("contract/test_*.py",),
     "the API": ("integration/test_api*.py", "integration/test_upload*.py", "integration/test_expiry.py", "integration/test_guide.py"),
-    "odd inputs": (
-        "integration/test_bad_*.py",
-        "integration/test_big_input.py",
-        "integration/test_memory.py",
-        "integration/test_statements*.py",
-    ),
     "exports and erasure": (
         "integration/test_exports.py",
         "integration/test_killed_exports.py",
@@ -43,10 +37,17 @@ GROUPS = {
         "integration/test_eras*.py",
         "integration/test_replay.py",
     ),
-    "rules": ("fundamentals", "unit", "protocol"),
+    "odd inputs": (
+        "integration/test_bad_*.py",
+        "integration/test_big_input.py",
+        "integration/test_memory.py",
+        "integration/test_statements*.py",
+    ),
     "imports": ("integration/test_*.py",),
+    "rules": ("fundamentals", "unit", "protocol"),
 }
-"""Part → which of tests/, in the order in which parts start: what takes long, or waits much, first. A file belongs to the first part that has it.
+"""Part → which of tests/, in the order in which parts start: what takes long, or waits much, first, what only computes last. A file belongs to the
+first part that has it.
 
 What shares a part shares its servers, and those take long to start."""
 
