@@ -18,7 +18,7 @@ demo: .venv/.synced ## Start everything on this machine, import real purchases, 
 	@$(RUN) deployments.demo
 
 .PHONY: test
-test: .venv/.synced lint kafka ## Lint, format, strict types and every test on real servers (17 minutes)
+test: .venv/.synced kafka ## Every test, on real servers (15 minutes)
 	@$(RUN) tests.parts $(PYTEST)
 
 .PHONY: faults
@@ -43,6 +43,9 @@ bench: .venv/.synced ## Imports of a million rows, exports, segments, uploads, a
 .PHONY: up
 up: .venv/.synced ## All servers and workers of one machine in the foreground; Ctrl-C stops them
 	@.venv/bin/headrace up
+
+.PHONY: check
+check: lint types ## Rules, format and strict types: what is green before anything is tested
 
 .PHONY: lint
 lint: .venv/.synced ## ruff: rules and format, nothing is changed

@@ -1,4 +1,4 @@
-"""`python -m tests.parts [PYTEST OPTIONS]`: strict types and the whole suite in parts, five at once; with options, tests alone, in one process.
+"""`python -m tests.parts [PYTEST OPTIONS]`: the whole suite in parts, five at once; with options in one process.
 
 Most tests wait for servers (rebalances, session time-outs, a browser), so that one process leaves both cores idle; more than five would wait for each
 other. Each part is a process with servers of its own. What each printed follows when all are done, its summary of servers included, what failed last.
@@ -54,8 +54,7 @@ What shares a part shares its servers, and those take long to start."""
 
 def commands() -> dict[str, list[str]]:
     """Part → its command, those that take longest first."""
-    tests = {name: [*PYTEST, "-o", f"cache_dir=.pytest_cache/{name.replace(' ', '-')}", *paths] for name, paths in parts().items()}
-    return {**tests, "types": [sys.executable, "-m", "mypy", "--strict"]}
+    return {name: [*PYTEST, "-o", f"cache_dir=.pytest_cache/{name.replace(' ', '-')}", *paths] for name, paths in parts().items()}
 
 
 def parts() -> dict[str, list[str]]:
