@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from headrace.configuration_model import shown
+from headrace.configuration_model import dotted, shown
 from headrace.errors import ConfigurationError, UnsupportedFormatError
 from headrace.schema import DomainSchema, StoredProperty
-from headrace.segments import Named, Segment, properties_of
+from headrace.segments import Named, Segment, misfits, properties_of
 
 SEGMENTS_FORMAT = 1
 THIS_CHANGE = 0
@@ -71,7 +71,8 @@ class Evolution:
 def evolve(before: SegmentSet, written: Iterable[Segment], removed: Collection[str], schema: DomainSchema) -> Evolution:
     """The domain's segments once `written` are applied and `removed` are gone, and what changes; nothing: the same set.
 
-    For definitions that `validate_segment` finds nothing wrong with. Raises ConfigurationError where a removed segment is one that others are made of.
+    For definitions that `validate_segment` finds nothing wrong with. Raises ConfigurationError where a removed segment is one that others are made of,
+    and where a property that segments compare is not in the schema, or is of a type that they can't compare.
     """
     wanted = {one.name: one.definition for one in before.segments if one.name not in removed} | {one.name: one for one in written}
     _refuse_missing_sources(wanted, removed)
@@ -110,7 +111,7 @@ def _refuse_missing_sources(wanted: Mapping[str, Segment], removed: Collection[s
         raise ConfigurationError(problems)
 
 
-def _compared(segments: Iterable[Segment], schema: DomainSchema) -> tuple[StoredProperty, ...]:
+def _compared(segments: Collection[Segment], schema: DomainSchema) -> tuple[StoredProperty, ...]:
     users: dict[str, list[str]] = {}
     for one in segments:
         for name in sorted(properties_of(one)):
@@ -123,7 +124,22 @@ def _compared(segments: Iterable[Segment], schema: DomainSchema) -> tuple[Stored
     ]
     if problems:
         raise ConfigurationError(problems)
-    return tuple(one for one in found.values() if one is not None)
+    there = {name: one for name, one in found.items() if one is not None}
+    _refuse_other_shapes(segments, there)
+    return tuple(there.values())
+
+
+def _refuse_other_shapes(segments: Iterable[Segment], properties: Mapping[str, StoredProperty]) -> None:
+    """A property may have become one of another type, that is compared in other ways, after its segments were written."""
+    shapes = {name: one.as_property() for name, one in properties.items()}
+    problems = [
+        f"segment {one.name}: {dotted(problem.path)}: {problem.message}. The property is, or would be, of another type than when the segment was"
+        " written: keep its type, or change or delete the segment first"
+        for one in segments
+        for problem in misfits(one, shapes)
+    ]
+    if problems:
+        raise ConfigurationError(problems)
 
 
 def _meanings(segments: Mapping[str, Segment], ids: Mapping[str, int]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A file (`segments/<name>.yaml`) and the API's JSON (`headrace.segment_api`) are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Literal, Self
@@ -123,11 +123,8 @@ def validate_segment(segment: Segment, domains: Mapping[str, Domain], created: I
         known = ", ".join(sorted(name for name in domains if "~" not in name)) or "none"
         return [Problem(("domain",), f"there is no domain '{segment.domain}'; define it first (known: {known})")]
     domain = domain.with_properties(created)
-    problems = []
+    problems = [one.below(*path) for path, dimension in _each_dimension(segment) for one in _dimension_problems(dimension, domain)]
     for at, group in enumerate(segment.groups):
-        for place, dimension in enumerate(group.dimensions):
-            path: Path = ("groups", at, "dimensions", place)
-            problems += [one.below(*path) for one in _dimension_problems(dimension, domain)]
         for place, name in enumerate(group.source_segments):
             if name not in named.segments:
                 known = ", ".join(sorted(named.segments.keys() - {segment.name})) or "none"
@@ -158,6 +155,15 @@ def _dimension_problems(dimension: Dimension, domain: Domain) -> list[Problem]:
     if found is None:
         known = ", ".join(one.name for one in domain.properties) or "none"
         return [Problem(("property",), f"domain '{domain.name}' has no property '{shown(dimension.property)}' (known: {known})")]
+    return _misfits(dimension, found)
+
+
+def misfits(segment: Segment, properties: Mapping[str, Property]) -> list[Problem]:
+    """What the segment does not do with properties of these shapes; `properties`: all that it compares."""
+    return [one.below(*path) for path, dimension in _each_dimension(segment) for one in _misfits(dimension, properties[dimension.property])]
+
+
+def _misfits(dimension: Dimension, found: Property) -> list[Problem]:
     fitting = comparisons_of(found)
     if dimension.comparison not in fitting:
         what = f"a {'list of ' if found.multiple else ''}{found.type} can't be compared by {dimension.comparison}; use one of {', '.join(fitting)}"
@@ -168,6 +174,12 @@ def _dimension_problems(dimension: Dimension, domain: Domain) -> list[Problem]:
         if (why := value_problem(found, dimension.comparison, text))
     ]
     return problems or _order_problems(dimension, found)
+
+
+def _each_dimension(segment: Segment) -> Iterator[tuple[Path, Dimension]]:
+    for at, group in enumerate(segment.groups):
+        for place, dimension in enumerate(group.dimensions):
+            yield ("groups", at, "dimensions", place), dimension
 
 
 def _order_problems(dimension: Dimension, found: Property) -> list[Problem]:

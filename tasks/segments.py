@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from profile_store import audit, registry
 from profile_store.segment_registry import segments_of
+from streaming.importing.apply_segments import follow_schema
 from streaming.segments.materialize import Materialized
 from streaming.segments.materialize import materialize as materialize_domain
 from streaming.segments.proof import Proof
@@ -23,6 +24,7 @@ def domains_with_segments(domain: str) -> list[str]:
 @step
 def materialize(domain: str) -> Materialized:
     with opened() as context:
+        follow_schema(context, domain)
         return materialize_domain(context.store, domain)
 
 

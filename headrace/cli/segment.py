@@ -134,10 +134,12 @@ def write_members(terminal: Terminal, domain: str, segment: str, to: str, connec
 
 
 def materialize_domain(terminal: Terminal, domain: str) -> bool:
+    from streaming.importing.apply_segments import follow_schema
     from streaming.segments.materialize import materialize
 
-    with opened_store() as store, progress_bar(terminal) as draw:
-        done = materialize(store, domain, lambda at, of: draw(100.0 * at / of, f"{at} of {of} partitions"))
+    with opened() as context, progress_bar(terminal) as draw:
+        follow_schema(context, domain)
+        done = materialize(context.store, domain, lambda at, of: draw(100.0 * at / of, f"{at} of {of} partitions"))
     terminal.document(asdict(done))
     if done.built:
         terminal.say(f"built over {done.profiles:,} profiles: {', '.join(done.built)}", style="green")

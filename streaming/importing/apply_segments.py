@@ -49,7 +49,10 @@ class SegmentsChange:
 
 
 def plan_segments(store: Store, written: Iterable[Segment], schemas: Mapping[str, DomainSchema]) -> tuple[SegmentsChange, ...]:
-    """`schemas`: of all domains, as they are to be. Raises ConfigurationError for a property that goes while segments compare it."""
+    """`schemas`: of all domains, as they are to be.
+
+    Raises ConfigurationError for a property that goes, or gets a type that segments can't compare, while segments compare it.
+    """
     by_domain: dict[str, list[Segment]] = {name: [] for name in schemas}
     for one in written:
         by_domain.setdefault(one.domain, []).append(one)
@@ -84,6 +87,15 @@ def change_segments(context: ImportContext, domain: str, written: Iterable[Segme
     if last is not None and await_turn(context, last, sequence.fresh_owner()):
         drive_segment_change(context, last)
     return registration is not None
+
+
+def follow_schema(context: ImportContext, domain: str) -> None:
+    """Segments that compare a property which has another id now are defined anew: it was made an identifier by an upload job, say, or whoever changed
+    its shape died before the segments. Nothing to do is the usual case. Raises as `change_segments`.
+    """
+    defined = segment_registry.read_segments(context.store, domain).defined
+    if evolve(defined, (), (), registry.get_domain(context.store, domain).schema).changes:
+        change_segments(context, domain, (), ())
 
 
 def _last_change(context: ImportContext, domain: str) -> Registration | None:

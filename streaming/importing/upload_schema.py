@@ -6,11 +6,13 @@ import time
 
 from headrace.errors import TransientError
 from headrace.failpoints import step
+from headrace.segment_set import evolve
 from headrace.upload_jobs import UploadDefinition
 from headrace.upload_plan import NeededDomain, held_values, needed_domain
 from profile_store import registry, sequence
 from profile_store.held_values import holds_values
 from profile_store.registry import StoredDomain
+from profile_store.segment_registry import read_segments
 from profile_store.sequence import SchemaMovedError
 from streaming.importing.await_turn import LOOK_SECONDS, await_turn, take_up
 from streaming.importing.context import ImportContext
@@ -22,7 +24,8 @@ _ATTEMPTS = 10
 def make_properties(context: ImportContext, domain: str, upload: UploadDefinition, owner: str) -> StoredDomain:
     """The domain, with all that the job needs. Harmless to repeat.
 
-    Raises ConfigurationError where the job's key can't become an identifier, TransientError.
+    Raises ConfigurationError where the job's key can't become an identifier, or one that a segment compares as something else;
+    TransientError. Segments that compare the key follow when they are built next (`apply_segments.follow_schema`).
     """
     for _ in range(_ATTEMPTS):
         stored = registry.get_domain(context.store, domain)
@@ -39,6 +42,7 @@ def make_properties(context: ImportContext, domain: str, upload: UploadDefinitio
 def _changed(context: ImportContext, stored: StoredDomain, needed: NeededDomain, upload: UploadDefinition, owner: str) -> StoredDomain:
     behind = None
     if needed.reshaped:
+        evolve(read_segments(context.store, stored.name).defined, (), (), needed.schema)  # segments must be able to compare what it becomes
         # Nothing may be in flight: what it writes would be under the property's old shape, where nobody sees it.
         behind = _await_quiet(context, stored.name, owner)
         if any(holds_values(context.store, stored, one) for one in needed.reshaped):

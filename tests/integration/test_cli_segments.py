@@ -19,10 +19,12 @@ from deployments.embedded.broker import BrokerServer
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from headrace.cli.app import app
+from headrace.settings import UploadSettings
 from profile_store import registry
 from tests.integration.exported import export_goal
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.shop import as_csv, customers, shop
+from tests.uploaded import Uploads
 
 Run = Callable[..., Any]
 
@@ -34,6 +36,15 @@ display_name: Spend much
 groups:
   - dimensions:
       - {{property: total, comparison: greater_than_or_equal, values: ["{least}"]}}
+"""
+
+OWNERS = """version: 1
+kind: segment
+domain: {domain}
+name: owners
+groups:
+  - dimensions:
+      - {{property: AccountNumber, comparison: inclusive, values: [A1, A2, A30]}}
 """
 
 
@@ -157,3 +168,20 @@ def purchases_of(people: int) -> list[dict[str, str]]:
         {"id": f"C{n % people}", "amount": str(n % 17), "day": f"2026-01-{1 + n % 28:02d}", "tags": f"t{n % 5}|t{n % 3 + 7}"}
         for n in range(people * 3)
     ]
+
+
+@pytest.mark.spec("B7", "S5", "U4")
+def test_a_segment_of_what_an_upload_makes_an_identifier_is_computed_anew(real: Pipeline, domain_name: str, tmp_path: Path) -> None:
+    uploads = Uploads(real, domain_name, UploadSettings(bucket="crm"))
+    uploads.make_domain()
+    file = tmp_path / "owners.yaml"
+    file.write_text(OWNERS.format(domain=domain_name))
+    command("apply", str(file), "--yes")
+    with real.workers(domain_name):
+        assert uploads.run(uploads.started(uploads.rows(9))).results["CreatedRecords"] == 9
+        assert command("segment", "materialize", domain_name)["built"] == ["owners"]
+        assert command("segment", "count", domain_name, "owners")["members"] == 2
+        assert command("segment", "prove", domain_name)["drifts"] == []
+        assert command("segment", "materialize", domain_name)["built"] == []
+        assert uploads.run(uploads.started(uploads.rows(3))).results["UpdatedRecords"] == 3
+    assert command("segment", "count", domain_name, "owners")["members"] == 2

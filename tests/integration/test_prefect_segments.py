@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ from prefect import State
 
 from deployments.bootstrap import bootstrap
 from flows.materialize_segments import materialize_segments, prove_segments
-from profile_store import keys
+from headrace.domains import Domain
+from headrace.yaml_source import Configuration
+from profile_store import keys, registry
 from profile_store.membership import read_membership
-from profile_store.segment_registry import find_segment
+from profile_store.segment_registry import find_segment, read_segments
+from streaming.importing.apply import apply_configuration, plan_configuration
 from tasks.segments import prove
 from tests.integration.prefect_api import PrefectApi
 from tests.membership import check_members
@@ -58,6 +62,35 @@ def test_segments_are_built_and_proven_by_flows(flow_pipeline: Pipeline, in_pref
     state, artifacts = run(prove_segments, in_prefect)
     assert (state.is_failed(), state.message) == (True, "Membership has drifted in 1 domains.")
     assert f"| `{domain_name}` | `rich` | {members} | 1 | 0 |" in artifacts["segments-proof"]["data"]
+
+
+@pytest.mark.spec("B7", "S5")
+def test_segments_follow_a_property_that_whoever_died_gave_another_shape(
+    flow_pipeline: Pipeline, in_prefect: PrefectApi, domain_name: str
+) -> None:
+    """`apply` changes the domain, then its segments; killed between the two it leaves the segments with a property that nothing writes any more."""
+    store = flow_pipeline.store
+
+    def domain(**mail: str) -> Domain:
+        properties = [{"name": "customer_id", "identifier": True}, {"name": "mail", **mail}]
+        return Domain.model_validate({"version": 1, "kind": "domain", "name": domain_name, "partitions": 2, "properties": properties})
+
+    def compared() -> set[int]:
+        return {one.id for one in read_segments(store, domain_name).defined.properties}
+
+    apply_configuration(flow_pipeline.context, plan_configuration(store, Configuration({domain_name: domain()}, {})), "")
+    ours = {"property": "mail", "comparison": "ends_with", "values": ["@example.com"]}
+    flow_pipeline.define_segments(domain_name, {"name": "ours", "groups": [{"dimensions": [ours]}]})
+    before = compared()
+    plan = plan_configuration(store, Configuration({domain_name: domain(type="email")}, {}))
+    assert [one.kind for each in plan.segments for one in each.changes] == ["follows"]
+    apply_configuration(flow_pipeline.context, replace(plan, segments=()), "")
+    assert compared() == before
+
+    assert run(materialize_segments, in_prefect)[0].is_completed()
+    found = registry.get_domain(store, domain_name).schema.find("mail")
+    assert found is not None
+    assert compared() == {found.id} != before
 
 
 @pytest.mark.spec("S5")

@@ -13,11 +13,12 @@ from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from headrace.domains import Domain
 from headrace.errors import ConfigurationError, TerminalError
+from headrace.segments import Segment
 from headrace.yaml_source import Configuration
 from profile_store import keys, registry
 from profile_store.membership import count_members, read_membership
 from profile_store.segment_registry import find_segment, segments_of
-from streaming.importing.apply import plan_configuration
+from streaming.importing.apply import apply_configuration, plan_configuration
 from streaming.importing.apply_segments import change_segments
 from streaming.segments.materialize import materialize
 from streaming.segments.proof import prove
@@ -171,3 +172,25 @@ def test_a_property_that_a_segment_compares_stays(real: Pipeline, domain_name: s
         plan_configuration(real.store, configuration)
     assert change_segments(real.context, domain_name, (), ("gold",))
     assert segments_of(real.store, domain_name) == []
+
+
+@pytest.mark.spec("B7", "S3")
+def test_a_property_keeps_a_type_that_its_segments_can_compare(real: Pipeline, domain_name: str) -> None:
+    """Without profiles a type may change. A worker that can't compare what a segment says could apply nothing to the domain any more."""
+    connection = prepared(real, domain_name)
+    without_sum = connection.model_copy(update={"goals": connection.goals[1:]})
+    real.define_segments(domain_name, SEGMENTS[0], SEGMENTS[1])
+    written = people(domain_name)
+    written["properties"] = [one | ({"type": "text"} if one["name"] == "total" else {}) for one in written["properties"]]
+    changed = {domain_name: Domain.model_validate({"version": 1, "kind": "domain", **written})}
+    with pytest.raises(ConfigurationError, match="segment rich: .*: a text can't be compared by greater_than_or_equal") as refused:
+        plan_configuration(real.store, Configuration(changed, {"crm": without_sum}))
+    assert "gold" not in str(refused.value)
+    longer = Segment.model_validate(
+        {"version": 1, "kind": "segment", "domain": domain_name, **segment("rich", comparing("total", "begins_with", "5"))}
+    )
+    together = Configuration(changed, {"crm": without_sum}, {(domain_name, "rich"): longer})
+    apply_configuration(real.context, plan_configuration(real.store, together), "")
+    with real.workers(domain_name):
+        imported(real, registry.get_connection(real.store, "crm"), "tiers", rows(2, 100, 80))
+    assert len(real.profiles(domain_name)) > 0
