@@ -183,7 +183,7 @@ def test_a_property_keeps_a_type_that_its_segments_can_compare(real: Pipeline, d
     written = people(domain_name)
     written["properties"] = [one | ({"type": "text"} if one["name"] == "total" else {}) for one in written["properties"]]
     changed = {domain_name: Domain.model_validate({"version": 1, "kind": "domain", **written})}
-    with pytest.raises(ConfigurationError, match="segment rich: .*: a text can't be compared by greater_than_or_equal") as refused:
+    with pytest.raises(ConfigurationError, match=r"segment rich: .*: a text can't be compared by greater_than_or_equal") as refused:
         plan_configuration(real.store, Configuration(changed, {"crm": without_sum}))
     assert "gold" not in str(refused.value)
     longer = Segment.model_validate(

@@ -13,7 +13,7 @@ from headrace.merge import Profile, Value
 from headrace.schema import DomainSchema, StoredProperty
 from headrace.segment_evaluation import is_member
 from headrace.segment_set import SegmentSet, decode_segments, encode_segments, evolve
-from headrace.segment_values import COMPARISONS, comparisons_of, value_problem
+from headrace.segment_values import COMPARISONS, before_or_at, comparisons_of, read_bounds, value_problem
 from headrace.segments import Combine, Dimension, Segment, SegmentGroup
 from profile_store.records import stored
 from streaming.segments.compiled import Columns, compile_segment, evaluate
@@ -71,6 +71,9 @@ def dimensions(draw: st.DrawFn) -> Dimension:
     wanted = COMPARISONS[comparison].values
     values = draw(st.lists(st.sampled_from(texts), min_size=wanted or 1, max_size=wanted or 3))
     assert all(value_problem(shape, comparison, text) is None for text in values)
+    if wanted == 2:
+        (low, _), (_, high) = (read_bounds(one.type, text) for text in values)
+        values = values if before_or_at(low, high) else values[::-1]
     return Dimension.model_validate({"property": one.name, "comparison": comparison, "values": values})
 
 
