@@ -12,18 +12,21 @@ from decimal import Decimal
 from headrace.domains import Property
 from headrace.merge import Profile, Value
 from headrace.segment_values import NEGATIVE, Bound, before_or_at, canonical, read_bounds, read_moment
-from headrace.segments import Combine, Dimension, Segment, SegmentGroup
+from headrace.segments import Combine, Dimension, Named, Segment, SegmentGroup
 
 
 def is_member(segment: Segment, profile: Profile, segments: Mapping[str, Segment], properties: Mapping[str, Property]) -> bool:
     """`segments`: at least its sources, by name; `properties`: at least those compared, by name."""
-    return _combined(segment.include, (_group_holds(group, profile, segments, properties) for group in segment.groups))
+    known: dict[str, bool] = {}
+    for name, one in Named({**segments, segment.name: segment}).closure(segment.name).items():
+        known[name] = _combined(one.include, (_group_holds(group, profile, known, properties) for group in one.groups))
+    return known[segment.name]
 
 
-def _group_holds(group: SegmentGroup, profile: Profile, segments: Mapping[str, Segment], properties: Mapping[str, Property]) -> bool:
-    """Of a side that says nothing nothing is asked."""
+def _group_holds(group: SegmentGroup, profile: Profile, known: Mapping[str, bool], properties: Mapping[str, Property]) -> bool:
+    """`known`: segment → whether the profile is in it; at least the group's sources. Of a side that says nothing nothing is asked."""
     dimensions = [dimension_holds(one, profile.get(one.property), properties[one.property]) for one in group.dimensions]
-    sources = [is_member(segments[name], profile, segments, properties) for name in group.source_segments]
+    sources = [known[name] for name in group.source_segments]
     return (not dimensions or _combined(group.type, dimensions)) and (not sources or _combined(group.source_type, sources))
 
 

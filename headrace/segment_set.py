@@ -81,8 +81,9 @@ def evolve(before: SegmentSet, written: Iterable[Segment], removed: Collection[s
     segments: list[DefinedSegment] = []
     changes = [SegmentChange("removed", one.name) for one in before.segments if one.name not in wanted]
     properties = _compared(wanted.values(), schema)
-    meant_before = _meanings(before.named.segments, {one.name: one.id for one in before.properties})
-    meant = _meanings(wanted, {one.name: one.id for one in properties})
+    numbers: dict[Any, int] = {}
+    meant_before = _meanings(before.named.segments, {one.name: one.id for one in before.properties}, numbers)
+    meant = _meanings(wanted, {one.name: one.id for one in properties}, numbers)
     for name, definition in wanted.items():
         known = stored.get(name)
         if known is None:
@@ -142,13 +143,18 @@ def _refuse_other_shapes(segments: Iterable[Segment], properties: Mapping[str, S
         raise ConfigurationError(problems)
 
 
-def _meanings(segments: Mapping[str, Segment], ids: Mapping[str, int]) -> dict[str, Any]:
-    """What decides who is in each segment, comparable: its conditions, the properties they look at, and the same of its sources."""
-    found: dict[str, Any] = {}
+def _meanings(segments: Mapping[str, Segment], ids: Mapping[str, int], numbers: dict[Any, int]) -> dict[str, int]:
+    """What decides who is in each segment, as a number: of its conditions, the properties they look at, and the same of its sources.
+
+    `numbers`: those given so far; equal meanings have equal ones. To compare the meanings themselves would be to go through every source as often
+    as it is named.
+    """
+    found: dict[str, int] = {}
     for name in Named(segments).in_order():
         one = segments[name]
         looked_at = tuple((each, ids[each]) for each in sorted(properties_of(one)))
-        found[name] = one.logic, looked_at, tuple((source, found[source]) for source in sorted(one.sources))
+        meaning = one.logic, looked_at, tuple((source, found[source]) for source in sorted(one.sources))
+        found[name] = numbers.setdefault(meaning, len(numbers))
     return found
 
 

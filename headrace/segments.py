@@ -90,15 +90,13 @@ class Named:
     def closure(self, name: str) -> dict[str, Segment]:
         """The segment and all that it is made of, sources first. For segments that `validate_segment` finds nothing wrong with."""
         found: dict[str, Segment] = {}
-
-        def add(one: str) -> None:
+        todo = [name]
+        while todo:
+            one = todo.pop()
             if one not in found:
-                for source in sorted(self.segments[one].sources):
-                    add(source)
                 found[one] = self.segments[one]
-
-        add(name)
-        return found
+                todo += found[one].sources
+        return {one: found[one] for one in Named(found).in_order()}
 
     def in_order(self) -> list[str]:
         """All names, sources before what is made of them. Raises graphlib.CycleError."""

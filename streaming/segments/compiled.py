@@ -7,7 +7,7 @@ the texts that they are, since their order is the texts' order; numbers as decim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -42,17 +42,26 @@ class Predicate:
 class CompiledGroup:
     predicates: tuple[Predicate, ...]
     combine: Combine
-    sources: tuple[CompiledSegment, ...]
+    sources: tuple[Conditions, ...]
     source_combine: Combine
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledSegment:
-    """`needs`: the ids of the properties that decide about it, its sources' included. `of_nothing`: whether a profile without any of them is a member."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditions:
+    """Of one segment. `properties`: those that its own predicates compare, by id. Two are equal only where they are the same object: to compare
+    what they are made of would be to go through every source as often as it is named."""
 
     groups: tuple[CompiledGroup, ...]
     include: Combine
-    properties: tuple[StoredProperty, ...]
+    properties: Mapping[int, StoredProperty]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledSegment:
+    """`conditions`: its own, the last, and those of all that it is made of, sources first. `needs`: the ids of the properties that any of them compare.
+    `of_nothing`: whether a profile without any of these properties is a member."""
+
+    conditions: tuple[Conditions, ...]
     needs: frozenset[int]
     of_nothing: bool = False
 
@@ -65,6 +74,7 @@ class Columns:
     rows: int
     prepared: dict[tuple[int, str], Any] = field(default_factory=dict)
     masks: dict[Predicate, Mask] = field(default_factory=dict)
+    members: dict[Conditions, Mask] = field(default_factory=dict)
 
     def get(self, property_id: int) -> Any:
         """A schema that has grown since the records were read knows more properties than they do."""
@@ -75,13 +85,14 @@ class Columns:
 def compile_segment(segments: SegmentSet, name: str) -> CompiledSegment:
     """For a set as `evolve` makes it. Raises KeyError for a name that it does not have."""
     properties = {one.name: one for one in segments.properties}
-    done: dict[str, CompiledSegment] = {}
+    done: dict[str, Conditions] = {}
     for each, definition in segments.named.closure(name).items():
         done[each] = _compile(definition, done, properties)
-    return done[name]
+    compiled = CompiledSegment(tuple(done.values()), frozenset(one for each in done.values() for one in each.properties))
+    return replace(compiled, of_nothing=bool(evaluate(compiled, Columns({}, 1))[0]))
 
 
-def _compile(definition: Segment, sources: Mapping[str, CompiledSegment], properties: Mapping[str, StoredProperty]) -> CompiledSegment:
+def _compile(definition: Segment, sources: Mapping[str, Conditions], properties: Mapping[str, StoredProperty]) -> Conditions:
     groups, used = [], dict[int, StoredProperty]()
     for group in definition.groups:
         predicates = []
@@ -93,27 +104,25 @@ def _compile(definition: Segment, sources: Mapping[str, CompiledSegment], proper
             comparison = NEGATIVE.get(one.comparison, one.comparison)
             predicates.append(Predicate(stored.id, comparison, values, comparison != one.comparison))
         below = tuple(sources[source] for source in group.source_segments)
-        for source in below:
-            used |= {stored.id: stored for stored in source.properties}
         groups.append(CompiledGroup(tuple(predicates), group.type, below, group.source_type))
-    compiled = CompiledSegment(tuple(groups), definition.include, tuple(used.values()), frozenset(used))
-    nothing = Columns({}, 1)
-    of_nothing = bool(evaluate(compiled, nothing)[0])
-    return CompiledSegment(compiled.groups, compiled.include, compiled.properties, compiled.needs, of_nothing)
+    return Conditions(tuple(groups), definition.include, used)
 
 
 def evaluate(segment: CompiledSegment, columns: Columns) -> Mask:
-    """For each profile whether it is a member."""
-    shapes = {one.id: one for one in segment.properties}
-    return _combined(segment.include, (_group(group, columns, shapes) for group in segment.groups), columns.rows)
+    """For each profile whether it is a member. Each segment that it is made of is evaluated once, however often it is named; not to be written to."""
+    for one in segment.conditions:
+        if one not in columns.members:
+            columns.members[one] = _combined(one.include, (_group(group, columns, one.properties) for group in one.groups), columns.rows)
+    return columns.members[segment.conditions[-1]]
 
 
 def _group(group: CompiledGroup, columns: Columns, shapes: Mapping[int, StoredProperty]) -> Mask:
+    """`columns` knows the members of its sources."""
     found = np.ones(columns.rows, bool)
     if group.predicates:
         found = _combined(group.combine, (_holds(one, columns, shapes[one.property_id]) for one in group.predicates), columns.rows)
     if group.sources:
-        found = found & _combined(group.source_combine, (evaluate(source, columns) for source in group.sources), columns.rows)
+        found = found & _combined(group.source_combine, (columns.members[source] for source in group.sources), columns.rows)
     return found
 
 

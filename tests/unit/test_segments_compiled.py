@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.domains import Domain
 from headrace.merge import Profile, Value
 from headrace.schema import DomainSchema, StoredProperty
 from headrace.segment_evaluation import is_member
 from headrace.segment_set import SegmentSet, decode_segments, encode_segments, evolve
 from headrace.segment_values import COMPARISONS, before_or_at, comparisons_of, read_bounds, value_problem
-from headrace.segments import Combine, Dimension, Segment, SegmentGroup
+from headrace.segments import Combine, Dimension, Named, Segment, SegmentGroup, validate_segment
 from profile_store.records import stored
 from streaming.segments.compiled import Columns, compile_segment, evaluate
 
@@ -158,3 +159,44 @@ def test_one_dimension_in_columns_agrees(dimension: Dimension, profile: Profile)
     compiled = compile_segment(evolve(SegmentSet(), [one], (), SCHEMA).after, "s")
     properties = {each.name: each.as_property() for each in SCHEMA.properties}
     assert evaluate(compiled, columns_of([profile])).tolist() == [is_member(one, profile, {}, properties)]
+
+
+DEEP = 300
+"""Segments in a chain: more than one call inside the other for each would go."""
+
+
+def layered(names: tuple[str, str], below: tuple[str, ...], least: str) -> list[Segment]:
+    """Two segments, each made of both of the layer below in two groups."""
+    comparison = Dimension(property="number", comparison="greater_than", values=(least,))
+    groups = (SegmentGroup(dimensions=(comparison,), source_segments=below), SegmentGroup(dimensions=(comparison,), source_segments=below))
+    return [Segment(version=1, kind="segment", domain="d", name=name, groups=groups, include="any") for name in names]
+
+
+def layers(least: str) -> list[Segment]:
+    """The first layer says `least`, which decides about all above; the others look at the same property."""
+    found, below = list[Segment](), tuple[str, ...]()
+    for depth in range(DEEP):
+        names = f"a{depth}", f"b{depth}"
+        found += layered(names, below, "0" if below else least)
+        below = names
+    return found
+
+
+@pytest.mark.spec("S2")
+def test_a_source_is_gone_through_once_however_often_it_is_named() -> None:
+    """2^300 times would never end."""
+    segments = layers("5")
+    named = Named({one.name: one for one in segments})
+    domain = Domain.model_validate({"version": 1, "kind": "domain", "name": "d", "properties": [{"name": "number", "type": "number"}]})
+    last = segments[-1]
+    assert validate_segment(last, {"d": domain}, (), named) == []
+    before = evolve(SegmentSet(), segments, (), SCHEMA).after
+    compiled = compile_segment(before, last.name)
+    assert not compiled.of_nothing
+    profiles: list[Profile] = [{"number": "1"}, {"number": "7"}, {}]
+    assert evaluate(compiled, columns_of(profiles)).tolist() == [False, True, False]
+    properties = {one.name: one.as_property() for one in SCHEMA.properties}
+    assert [is_member(last, one, named.segments, properties) for one in profiles] == [False, True, False]
+    assert evolve(before, layers("5"), (), SCHEMA).changes == ()
+    kinds = [one.kind for one in evolve(before, layers("6"), (), SCHEMA).changes]
+    assert kinds == ["changed", "changed", *["follows"] * (2 * DEEP - 2)]
