@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.address import NOBODY
 from headrace.errors import ConfigurationError
 from headrace.segment_set import evolve
 from headrace.segments import Named, Segment, validate_segment
@@ -24,40 +25,41 @@ ALL = 0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`members` of the `looked_at` profiles are in it; `numbers`: profile numbers given so far, erased profiles' among them. `estimated`: of all."""
+    """`members` of the `looked_at` profiles are in it; `profiles`: how many there are in all. `estimated`: the same share of all."""
 
     members: int
     looked_at: int
-    numbers: int
-    step: int
+    profiles: int
 
     @property
     def is_exact(self) -> bool:
-        return self.step == 1
+        return self.looked_at == self.profiles
 
     @property
     def estimated(self) -> int:
-        return self.members * self.step
+        return self.members * self.profiles // max(1, self.looked_at)
 
 
 def estimate(store: Store, domain: StoredDomain, definition: Segment, sample: int = ALL) -> Estimate:
     """`sample`: look at about so many profiles, evenly spread over their numbers; ALL: at each. Raises ConfigurationError, TransientError."""
     compiled = compile_new(store, domain, definition)
-    sizes = _sizes(store, domain)
-    step = 1 if sample == ALL else max(1, sum(sizes) // sample)
-    members = looked_at = 0
+    step = 1 if sample == ALL else max(1, sum(_sizes(store, domain)) // sample)
+    seen = members = looked_at = 0
     for partition in range(domain.partitions):
         with store.on_node_of(keys.meta(domain.name, partition), "estimating a segment") as node:
             first = 0
             while addresses := read_addresses(node, domain.name, partition, first, CHUNK * step):
-                some = addresses[partition % step :: step]
+                present = [one for one in addresses if one != NOBODY]
+                # One in `step` over all partitions: to begin anew in each would be to look at one at least, however small it is.
+                some = present[-seen % step :: step]
                 blobs = records_of(mget_addresses(node, keys.address_prefix(domain.name, partition), b"".join(some)))
                 columns, _ = Chunk(0, blobs).columns(len(domain.schema.properties), compiled.needs)
                 there = np.fromiter((blob is not None for blob in blobs), bool, len(blobs))
                 members += int((evaluate(compiled, columns) & there).sum())
                 looked_at += int(there.sum())
+                seen += len(present) - int((~there).sum())  # without whom was erased since the addresses were read
                 first += len(addresses)
-    return Estimate(members, looked_at, sum(sizes), step)
+    return Estimate(members, looked_at, seen)
 
 
 def compile_new(store: Store, domain: StoredDomain, definition: Segment) -> CompiledSegment:
