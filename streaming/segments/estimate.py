@@ -17,7 +17,7 @@ from profile_store.registry import StoredDomain
 from profile_store.segment_registry import read_segments
 from profile_store.store import Store
 from streaming.segments.compiled import CompiledSegment, compile_segment, evaluate
-from streaming.segments.reading import CHUNK, Chunk, read_addresses, records_of
+from streaming.segments.reading import CHUNK, Chunk, read_addresses, records_of, with_grown_schema
 
 ALL = 0
 """A sample of everybody."""
@@ -42,6 +42,10 @@ class Estimate:
 
 def estimate(store: Store, domain: StoredDomain, definition: Segment, sample: int = ALL) -> Estimate:
     """`sample`: look at about so many profiles, evenly spread over their numbers; ALL: at each. Raises ConfigurationError, TransientError."""
+    return with_grown_schema(store, domain, lambda now: _estimate(store, now, definition, sample))
+
+
+def _estimate(store: Store, domain: StoredDomain, definition: Segment, sample: int) -> Estimate:
     compiled = compile_new(store, domain, definition)
     step = 1 if sample == ALL else max(1, sum(_sizes(store, domain)) // sample)
     seen = members = looked_at = 0

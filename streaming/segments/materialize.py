@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import UnsupportedFormatError
 from profile_store import keys, registry
 from profile_store.durability import read_durable
 from profile_store.generations import complete_generations, drop_old_generations, read_states, switch_complete
@@ -24,7 +23,7 @@ from profile_store.segment_registry import read_segments
 from profile_store.store import Store
 from streaming.segments.compiled import CompiledSegment, evaluate
 from streaming.segments.definitions import compiled_generation
-from streaming.segments.reading import each_chunk
+from streaming.segments.reading import each_chunk, with_grown_schema
 
 THREADS = 4
 """Partitions that are read at once: Redis answers one while another is evaluated."""
@@ -76,15 +75,10 @@ def _build_all(store: Store, domain: StoredDomain, work: Mapping[int, Mapping[st
 
 def _build(store: Store, domain: StoredDomain, partition: int, compiled: Mapping[str, CompiledSegment]) -> int:
     """Read in one life of the server, to its end on disk: one that came back without its last second has lost what commits touched, too."""
-    try:
-        count, built = read_durable(
-            store, keys.meta(domain.name, partition), lambda node: evaluate_partition(node, domain, partition, compiled)
-        )
-    except UnsupportedFormatError:
-        now = registry.get_domain(store, domain.name)
-        if now.schema.version == domain.schema.version:
-            raise
-        return _build(store, now, partition, compiled)  # the schema has grown meanwhile
+    key = keys.meta(domain.name, partition)
+    count, built = with_grown_schema(
+        store, domain, lambda now: read_durable(store, key, lambda node: evaluate_partition(node, now, partition, compiled))
+    )
     complete_generations(store, domain.name, partition, built)
     return count
 

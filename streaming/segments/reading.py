@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.address import ADDRESS_BYTES, unpacked_addresses
-from profile_store import keys
+from headrace.errors import UnsupportedFormatError
+from profile_store import keys, registry
 from profile_store.read_addresses import mget_each
 from profile_store.records import POINTER, SUPPRESSION, decode_records
+from profile_store.registry import StoredDomain
+from profile_store.store import Store
 from streaming.merge.vectors import Mask
 from streaming.segments.compiled import Columns
 
+T = TypeVar("T")
 CHUNK = 5_000
 """Profiles at a time, in memory and in one MGET."""
 
@@ -35,6 +39,21 @@ class Chunk:
         found = decode_records(self.blobs, width, {"number", *(str(one) for one in needs)})
         numbers = found["number"].cast(pa.int64()).fill_null(-1).to_numpy()
         return Columns(found, len(self.blobs)), numbers == np.arange(self.first, self.first + len(self.blobs))
+
+
+def with_grown_schema(store: Store, domain: StoredDomain, read: Callable[[StoredDomain], T]) -> T:
+    """What `read` gives of the domain; where a record has more properties than it knows, since its schema has grown meanwhile, of the domain as it is now.
+
+    Raises UnsupportedFormatError where the schema is the same: a newer release wrote the record.
+    """
+    while True:
+        try:
+            return read(domain)
+        except UnsupportedFormatError:
+            now = registry.get_domain(store, domain.name)
+            if now.schema.version == domain.schema.version:
+                raise
+            domain = now
 
 
 def read_addresses(node: Any, domain: str, partition: int, first: int, count: int = CHUNK) -> list[bytes]:

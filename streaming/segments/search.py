@@ -10,7 +10,7 @@ from profile_store.registry import StoredDomain
 from profile_store.store import Store
 from streaming.segments.compiled import evaluate
 from streaming.segments.estimate import compile_new
-from streaming.segments.reading import CHUNK, Chunk, read_addresses, records_of
+from streaming.segments.reading import CHUNK, Chunk, read_addresses, records_of, with_grown_schema
 
 LOOK_AT = 40 * CHUNK
 """Profiles that one call looks at: what is rare is found by several calls, each of which comes back soon."""
@@ -20,6 +20,10 @@ def search(store: Store, domain: StoredDomain, condition: Segment, start: str, m
     """At most `most`, in the order of partitions and profile numbers, and where the next call goes on; None: all were looked at. `start`: '', or what an
     earlier call gave. A profile that is made or changed meanwhile may be given in either state. Raises ConfigurationError, TransientError.
     """
+    return with_grown_schema(store, domain, lambda now: _search(store, now, condition, start, most))
+
+
+def _search(store: Store, domain: StoredDomain, condition: Segment, start: str, most: int) -> tuple[list[StoredProfile], str | None]:
     compiled = compile_new(store, domain, condition)
     partition, number = map(int, start.split(":")) if start else (0, 0)
     found: list[StoredProfile] = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.domains import Domain
-from headrace.schema import initial_schema
+from headrace.errors import UnsupportedFormatError
+from headrace.schema import DomainSchema, initial_schema
 from headrace.segments import Segment
 from profile_store import keys
 from profile_store.registry import create_domain, get_domain
 from profile_store.store import Store
 from streaming.segments.estimate import estimate
+from streaming.segments.search import search
 from tests.contract.profile_stores import store_at
 from tests.servers.valkey import RedisTarget
 
@@ -85,3 +89,25 @@ def test_erased_profiles_are_nobody_in_an_estimate(store: Store) -> None:
     assert estimate(store, domain, tagged("a", "b"), 100).estimated == PARTITIONS * 2
     found = estimate(store, domain, tagged("a"))
     assert (found.estimated, found.looked_at, found.is_exact) == (PARTITIONS, PARTITIONS * 2, True)
+
+
+@pytest.mark.spec("S6")
+def test_a_schema_that_grows_after_the_call_began_is_read_again(store: Store) -> None:
+    """The records have more properties than the domain that the caller read."""
+    domain, half = get_domain(store, NAME), PARTITIONS * EACH // 2
+    before = replace(domain, schema=DomainSchema(domain.schema.version - 1, domain.schema.properties[:1]))
+    named = {"property": "customer_id", "comparison": "inclusive", "values": ["C"]}
+    everybody = tagged("a").model_validate({**tagged("a").model_dump(), "groups": [{"dimensions": [named]}]})
+    assert estimate(store, before, everybody).estimated == 2 * half
+    found, _ = search(store, before, everybody, "", 3)
+    assert [one.values for one in found] == [{"customer_id": "C", "tag": tag} for tag in ("a", "b", "a")]
+
+
+def test_a_record_that_no_schema_explains_is_an_error(store: Store) -> None:
+    domain = get_domain(store, NAME)
+    with store.on_node_of(keys.meta(NAME, 0), "writing a record too wide") as node:
+        node.set(keys.address_prefix(NAME, 0) + identifier(0, 0), b"R1\x1f0\x1f\x1f\x1f\x1fC\x1fa\x1fwhat")
+    with pytest.raises(UnsupportedFormatError):
+        estimate(store, domain, tagged("a"))
+    with pytest.raises(UnsupportedFormatError):
+        search(store, domain, tagged("a"), "", 3)
