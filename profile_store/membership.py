@@ -16,7 +16,7 @@ from headrace.address import partition_of
 from headrace.errors import TerminalError, TransientError
 from profile_store import keys
 from profile_store.each_partition import ask_each
-from profile_store.segment_registry import live_generation
+from profile_store.segment_registry import live_generation, read_segments
 from profile_store.store import Store, text
 
 _ATTEMPTS = 5
@@ -99,12 +99,20 @@ COMPLETE, BUILDING = "complete", "building"
 def live_pair(store: Store, domain: str, segment_id: int) -> str:
     live = live_generation(store, domain, segment_id)
     if live is None:
-        raise TerminalError(
-            f"The segment (id {segment_id}) of domain {domain} has not been materialized yet, or is gone.",
-            code="SEGMENT_NOT_READY",
-            hint="`headrace segment materialize` builds it, and so does the next run of the deployment materialize-segments.",
-        )
+        raise _not_live(store, domain, segment_id)
     return f"{segment_id}.{live}"
+
+
+def _not_live(store: Store, domain: str, segment_id: int) -> TerminalError:
+    """By its name, the only one that people know."""
+    found = read_segments(store, domain).defined.with_id(segment_id)
+    if found is None:
+        return TerminalError(f"A segment of domain {domain} was removed while it was read.", code="NO_SUCH_SEGMENT")
+    return TerminalError(
+        f"Segment {found.name} of domain {domain} has not been materialized yet.",
+        code="SEGMENT_NOT_READY",
+        hint="`headrace segment materialize` builds it, and so does the next run of the deployment materialize-segments.",
+    )
 
 
 def segments_moved(domain: str) -> TransientError:

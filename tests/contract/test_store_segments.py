@@ -98,8 +98,13 @@ def test_what_was_built_and_what_commits_touched_become_one_membership(store: St
     with_profiles(store, 20)
     number = defined(store, segment("vip", "a"))
     found = find_segment(store, DOMAIN, "vip")
-    with pytest.raises(TerminalError, match="SEGMENT_NOT_READY"):
-        read_membership(store, DOMAIN, 0, found.id)
+    for read in (
+        lambda: read_membership(store, DOMAIN, 0, found.id),
+        lambda: count_members(store, DOMAIN, PARTITIONS, found.id),
+        lambda: membership_of(store, DOMAIN, PARTITIONS, found.id, [bytes(15) + b"1"]),
+    ):
+        with pytest.raises(TerminalError, match=rf"SEGMENT_NOT_READY: Segment vip of domain {DOMAIN} has not been materialized yet\."):
+            read()
     assert number == 1
     pair = f"{found.id}.{number}"
     assert {tuple(one.items()) for one in list(read_states(store, DOMAIN, PARTITIONS).values())[1:]} == {((pair, "complete"),)}
@@ -112,6 +117,14 @@ def test_what_was_built_and_what_commits_touched_become_one_membership(store: St
     assert store.node_of(keys.meta(DOMAIN, 0)).exists(keys.segment_touched(DOMAIN, 0, number)) == 0
     complete_generations(store, DOMAIN, 0, {pair: packed(1)})
     assert members(store, "vip") == [3, 5, 12, 19], "what is whole stays as the commits leave it"
+
+
+def test_a_segment_that_was_removed_meanwhile_is_none_that_is_still_to_be_built(store: Store) -> None:
+    defined(store, segment("vip", "a"))
+    found = find_segment(store, DOMAIN, "vip")
+    defined(store, removed=("vip",))
+    with pytest.raises(TerminalError, match=f"NO_SUCH_SEGMENT: A segment of domain {DOMAIN} was removed while it was read"):
+        read_membership(store, DOMAIN, 0, found.id)
 
 
 @pytest.mark.spec("S5")

@@ -95,7 +95,11 @@ def test_a_segment_from_its_file_to_its_snapshots(real: Pipeline, domain_name: s
     assert f"to be built: segment rich of domain {domain_name}; the deployment materialize-segments does it by itself" in said
     assert f"headrace segment materialize {domain_name}" in said
     assert command("segment", "list", domain_name)["segments"] == [{"name": "rich", "members": None, "state": "to be built"}]
-    assert command("segment", "count", domain_name, "rich", code=1)["error"]["code"] == "SEGMENT_NOT_READY"
+    error = command("segment", "count", domain_name, "rich", code=1)["error"]
+    assert (error["code"], error["message"]) == (
+        "SEGMENT_NOT_READY",
+        f"Segment rich of domain {domain_name} has not been materialized yet.",
+    )
     assert command("segment", "materialize", domain_name)["built"] == ["rich"]
     assert command("apply", str(file), "--yes")["to_build"] == []
     assert command("segment", "count", domain_name, "rich")["members"] == len(rich(20))
