@@ -21,9 +21,14 @@ STYLES = {COMPLETE: "green", "FAILED": "red"}
 
 
 def recover_domains(terminal: Terminal, domains: list[str]) -> bool:
-    """All domains where none is named. Whether everything that had been lost is there again: not where a file is gone, or failed."""
+    """All domains where none is named. Whether everything that had been lost is there again: not where a file is gone, or failed.
+
+    Raises TerminalError before anything is done where one of them is not there.
+    """
     with opened() as context:
         wanted = domains or _all_domains(context)
+        for name in wanted:
+            registry.get_domain(context.store, name)  # a typing error is not in the audit trail
         for name in wanted:
             audit.note(context.store, "recover", f"domain {name}")
         with progress_bar(terminal) as draw:

@@ -170,9 +170,11 @@ def prove_domain(terminal: Terminal, domain: str) -> bool:
 def delete_segment(terminal: Terminal, domain: str, segment: str) -> bool:
     """Raises ConfigurationError where other segments are made of it."""
     from streaming.importing.apply_segments import change_segments
+    from streaming.importing.segment_change import planned_change
 
     with opened() as context:
         find_segment(context.store, domain, segment)
+        planned_change(context, registry.get_domain(context.store, domain), (), (segment,))  # what is refused is not in the audit trail
         audit.note(context.store, "delete", f"segment {domain}/{segment}")
         change_segments(context, domain, (), (segment,))
     terminal.document({"domain": domain, "segment": segment, "deleted": True})

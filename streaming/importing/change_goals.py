@@ -25,7 +25,8 @@ def set_activity(store: Store, name: str, goal: str, *, active: bool) -> Connect
 
 
 def rename_goal(store: Store, name: str, goal: str, title: str) -> Connection:
-    """The id stays, and with it ledger and history."""
+    """The id stays, and with it ledger and history. Raises TerminalError, also of what can't be a name, before the change is in the audit trail."""
+    goal_edits.with_name(registry.get_connection(store, name), goal, title)
     _note(store, "rename", name, goal)
     return registry.change_connection(store, name, lambda found: goal_edits.with_name(found, goal, title))
 

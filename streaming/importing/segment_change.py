@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from headrace.failpoints import step
-from headrace.segment_set import encode_segments, evolve
+from headrace.segment_set import Evolution, SegmentSet, encode_segments, evolve
 from headrace.segments import Segment
 from profile_store import registry, segment_registry, sequence
 from profile_store.generations import begin_generations, switch_complete
@@ -24,6 +24,15 @@ from streaming.topics import make_topics
 FROM_FILES: Mapping[str, Any] = MappingProxyType({"owner": "yaml"})
 
 
+def planned_change(
+    context: ImportContext, domain: StoredDomain, written: Iterable[Segment], removed: Collection[str]
+) -> tuple[SegmentSet, Evolution]:
+    """The segments that there are, and what becomes of them; nothing is changed. Raises ConfigurationError, TransientError."""
+    refuse_lost_imports(context, domain.name)
+    before = segment_registry.read_segments(context.store, domain.name).defined
+    return before, evolve(before, written, removed, domain.schema)
+
+
 def register_segment_change(
     context: ImportContext,
     domain: StoredDomain,
@@ -32,9 +41,7 @@ def register_segment_change(
     details: Mapping[str, Any] = FROM_FILES,
 ) -> Registration | None:
     """None where nothing changes. `details`: kept with each segment that is new. Raises ConfigurationError, SegmentsMovedError, TransientError."""
-    refuse_lost_imports(context, domain.name)
-    before = segment_registry.read_segments(context.store, domain.name).defined
-    evolution = evolve(before, written, removed, domain.schema)
+    before, evolution = planned_change(context, domain, written, removed)
     if not evolution.changes:
         return None
     kept = {"CreatedAt": datetime.now(UTC).isoformat(timespec="milliseconds"), **details}

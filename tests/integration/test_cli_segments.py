@@ -20,7 +20,7 @@ from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from headrace.cli.app import app
 from headrace.settings import UploadSettings
-from profile_store import registry
+from profile_store import audit, registry
 from tests.integration.exported import export_goal
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.shop import as_csv, customers, shop
@@ -138,6 +138,32 @@ def test_a_segment_from_its_file_to_its_snapshots(real: Pipeline, domain_name: s
     assert command("segment", "list", domain_name)["segments"] == []
     assert command("segment", "count", domain_name, "rich", code=1)["error"]["code"] == "NO_SUCH_SEGMENT"
     assert registry.has_profiles(real.store, registry.get_domain(real.store, domain_name))
+
+
+def made_of_rich(domain: str, tmp_path: Path) -> tuple[Path, Path]:
+    """Files of a segment `rich`, and of `richer`, which is made of it."""
+    files = tmp_path / "rich.yaml", tmp_path / "richer.yaml"
+    files[0].write_text(RICH.format(domain=domain, least=20))
+    files[1].write_text(
+        json.dumps({"version": 1, "kind": "segment", "domain": domain, "name": "richer", "groups": [{"source_segments": ["rich"]}]})
+    )
+    return files
+
+
+@pytest.mark.spec("S1", "B6")
+def test_a_deletion_that_is_refused_is_not_in_the_audit_trail(real: Pipeline, domain_name: str, tmp_path: Path) -> None:
+    real.apply(shop(domain_name), customers(domain_name))
+    command("apply", *map(str, made_of_rich(domain_name, tmp_path)), "--yes")
+    [applied] = audit.read(real.store, most=1)
+    assert "richer is made of it" in command("segment", "delete", domain_name, "rich", code=1)["error"]["message"]
+    assert command("recover", "nowhere", code=1)["error"]["code"] == "NO_SUCH_DOMAIN"
+    assert audit.read(real.store, most=1) == [applied]
+    command("segment", "delete", domain_name, "richer")
+    command("segment", "delete", domain_name, "rich")
+    assert [(one.what, one.about) for one in audit.read(real.store, most=2)] == [
+        ("delete", f"segment {domain_name}/rich"),
+        ("delete", f"segment {domain_name}/richer"),
+    ]
 
 
 @pytest.mark.spec("E1")

@@ -80,6 +80,7 @@ def test_a_rename_keeps_id_and_ledger(real: Pipeline, domain: str) -> None:
     assert known(real, domain) == {"first": 1, "second": 1}
     with pytest.raises(TerminalError, match="can't be a goal's"):
         change_goals.rename_goal(real.store, "crm", "first", "two\nlines")
+    assert [one.what for one in audit.read(real.store)] == ["rename goal"], "what was refused did not happen"
 
 
 @pytest.mark.spec("C3")
