@@ -134,6 +134,7 @@ def write_members(terminal: Terminal, domain: str, segment: str, to: str, connec
 
 
 def materialize_domain(terminal: Terminal, domain: str) -> bool:
+    """Whether every segment is as it is defined."""
     from streaming.importing.apply_segments import follow_schema
     from streaming.segments.materialize import materialize
 
@@ -147,7 +148,7 @@ def materialize_domain(terminal: Terminal, domain: str) -> bool:
         terminal.say("every segment is as it is defined; nothing was to be built", style="green")
     if done.waiting:
         terminal.warn(f"still to be built, since the change waits behind imports: {', '.join(done.waiting)}")
-    return True
+    return not done.waiting
 
 
 def prove_domain(terminal: Terminal, domain: str) -> bool:

@@ -85,7 +85,10 @@ def segment_snapshot(
 
 @segment_app.command("materialize")
 def segment_materialize(domain: DomainName, as_json: Json = False) -> None:
-    """Build new and changed segments now, in this process; the deployment materialize-segments does it by itself."""
+    """Build new and changed segments now, in this process; the deployment materialize-segments does it by itself.
+
+    Fails where one is still to be built, since its change waits behind imports.
+    """
     from headrace.cli.segment import materialize_domain
 
     run_on_servers(as_json, lambda terminal: materialize_domain(terminal, domain))

@@ -23,6 +23,7 @@ from headrace.settings import UploadSettings
 from profile_store import audit, registry
 from tests.integration.exported import export_goal
 from tests.pipeline import Pipeline, access_to, pipeline
+from tests.segmented import define_segment
 from tests.shop import as_csv, customers, shop
 from tests.uploaded import Uploads
 
@@ -164,6 +165,17 @@ def test_a_deletion_that_is_refused_is_not_in_the_audit_trail(real: Pipeline, do
         ("delete", f"segment {domain_name}/rich"),
         ("delete", f"segment {domain_name}/richer"),
     ]
+
+
+@pytest.mark.spec("S5")
+def test_to_materialize_what_can_not_be_built_yet_is_no_success(real: Pipeline, domain_name: str) -> None:
+    """The change of a segment waits for its turn behind imports."""
+    real.apply(shop(domain_name), customers(domain_name))
+    assert command("segment", "materialize", domain_name) == {"domain": domain_name, "built": [], "waiting": [], "profiles": 0}
+    define_segment(real.store, domain_name, "later")
+    assert command("segment", "materialize", domain_name, code=1)["waiting"] == ["later"]
+    done = CliRunner().invoke(app, ["segment", "materialize", domain_name])
+    assert (done.exit_code, "still to be built" in " ".join(done.output.split())) == (1, True)
 
 
 @pytest.mark.spec("E1")
