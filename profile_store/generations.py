@@ -92,4 +92,4 @@ def _drop(store: Store, domain: str, partition: int, pairs: Iterable[str]) -> No
 
 
 def _keys(domain: str, partition: int) -> list[str]:
-    return [keys.meta(domain, partition), keys.segment_generations(domain, partition)]
+    return [keys.meta(domain, partition), keys.segment_generations(domain, partition), keys.nothing(domain, partition)]

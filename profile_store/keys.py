@@ -37,8 +37,13 @@ def outbox(domain: str, partition: int) -> str:
 
 def nothing(domain: str, partition: int) -> str:
     """A key that never exists. A script that names it is refused before it starts while the slot moves to another node (TRYAGAIN): one that had
-    started could meet a record that has gone already, and would leave half of what it writes."""
+    started could meet a record that has gone already, and would leave half of what it writes. So every script that makes names of keys names it, too."""
     return partition_tag(domain, partition) + "nothing"
+
+
+def domain_nothing(name: str) -> str:
+    """As `nothing`, of the domain's own slot."""
+    return f"{{{name}}}:nothing"
 
 
 def tally(domain: str, partition: int, import_seq: int) -> str:

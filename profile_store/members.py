@@ -110,7 +110,7 @@ def read_at_once(store: Store, domain: str, partition: int, segments: Sequence[i
         bitmaps = [keys.segment_members(domain, partition, pair) for pair in pairs]
         reply = store.run_script(
             "read_members",
-            [keys.segment_generations(domain, partition), keys.ids(domain, partition), *bitmaps],
+            [keys.segment_generations(domain, partition), keys.ids(domain, partition), keys.nothing(domain, partition), *bitmaps],
             [keys.address_prefix(domain, partition), AT_ONCE_CHUNK, *pairs],
         )
         if reply:

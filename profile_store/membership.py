@@ -82,7 +82,11 @@ def membership_of(store: Store, domain: str, partitions: int, segment_id: int, p
     for partition, addresses in asked.items():
         for _ in range(_ATTEMPTS):
             pair = live_pair(store, domain, segment_id)
-            names = [keys.segment_generations(domain, partition), keys.segment_members(domain, partition, pair)]
+            names = [
+                keys.segment_generations(domain, partition),
+                keys.segment_members(domain, partition, pair),
+                keys.nothing(domain, partition),
+            ]
             state, *bits = store.run_script("are_members", names, [pair, keys.address_prefix(domain, partition), *addresses])
             if text(state) == COMPLETE:
                 found |= {address: None if bit < 0 else bool(bit) for address, bit in zip(addresses, bits, strict=True)}

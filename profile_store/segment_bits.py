@@ -38,7 +38,7 @@ class SegmentBits:
 
 def read_segment_bits(store: Store, domain: str, partition: int) -> tuple[str, SegmentBits]:
     """As Redis has them now, and the partition's token at that moment."""
-    names = [keys.meta(domain, partition), keys.segment_generations(domain, partition)]
+    names = [keys.meta(domain, partition), keys.segment_generations(domain, partition), keys.nothing(domain, partition)]
     token, word, members, touched = store.run_script("read_segments", names, [keys.partition_tag(domain, partition)])
     kept = []
     for pair, state, bits in zip(members[::3], members[1::3], members[2::3], strict=True):

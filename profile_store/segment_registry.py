@@ -116,7 +116,7 @@ def register_segments(store: Store, registration: Registration, identity: str, a
     domain = registration.domain
     reply = store.run_script(
         "register_segments",
-        [keys.sequence(domain), keys.open_imports(domain), keys.segments(domain), keys.schema(domain)],
+        [keys.sequence(domain), keys.open_imports(domain), keys.segments(domain), keys.schema(domain), keys.domain_nothing(domain)],
         [
             identity,
             registration.as_json(),

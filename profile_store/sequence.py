@@ -45,6 +45,7 @@ def register(store: Store, registration: Registration, identity: str, behind: in
             keys.open_imports(domain),
             keys.schema(domain),
             keys.ledger(domain, registration.connection, registration.goal),
+            keys.domain_nothing(domain),
         ],
         [
             identity,

@@ -165,7 +165,13 @@ def register_upload(store: Store, registration: Registration, identity: str) -> 
     with step("register_upload"):
         reply = store.run_script(
             "register_upload",
-            [keys.sequence(domain), keys.open_imports(domain), keys.schema(domain), keys.upload_job(domain, registration.upload)],
+            [
+                keys.sequence(domain),
+                keys.open_imports(domain),
+                keys.schema(domain),
+                keys.upload_job(domain, registration.upload),
+                keys.domain_nothing(domain),
+            ],
             [identity, registration.as_json(), registration.schema_version, keys.registration(domain, 0)[:-1]],
         )
     if isinstance(reply[0], bytes):

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Which of some profiles are in a segment, each as its record is at this moment.
--- KEYS  1 segment-generations  2 segment-members:<id>.<generation>
+-- KEYS  1 segment-generations  2 segment-members:<id>.<generation>  3 nothing, as in commit.lua
 -- ARGV  1 id.generation   2 prefix of address keys   then 16-byte profile identifiers …
 -- Returns {state of the generation ('' where it is gone), 1 | 0 | -1 where there is no such profile, …}
 local found = {redis.call('HGET', KEYS[1], ARGV[1]) or ''}

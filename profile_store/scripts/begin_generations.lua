@@ -1,6 +1,6 @@
 #!lua
 -- A change of segments has its turn in this partition: from here on workers write the bits of the new generations, too, and mark the profiles they touch.
--- KEYS  1 meta  2 segment-generations
+-- KEYS  1 meta  2 segment-generations  3 nothing, as in commit.lua
 -- ARGV  1 import_seq   2 the partition's tag   then id.generation of every segment that there is now …
 -- Returns the floor. As raise_floor: twice is harmless, over a gap is refused. A generation that is whole stays while its segment is there, since it may be
 -- live; of one that was never built nobody will read. Where there is no profile there is nothing to build.

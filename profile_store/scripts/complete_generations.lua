@@ -1,7 +1,7 @@
 #!lua
 -- What was built of some generations, put together with what commits wrote meanwhile (docs/adr/0019): a profile that a commit has touched since the
 -- generation began is as that commit left it, any other as it was built.
--- KEYS  1 meta  2 segment-generations
+-- KEYS  1 meta  2 segment-generations  3 nothing, as in commit.lua
 -- ARGV  1 the partition's tag   2 a fresh word for what the partition's segments are   then id.generation, bits built …
 -- Returns how many were completed: one that is not being built any more is left alone.
 local done = 0

@@ -1,6 +1,6 @@
 #!lua
 -- Generations that nobody reads any more, since a newer one of their segments is live.
--- KEYS  1 meta  2 segment-generations
+-- KEYS  1 meta  2 segment-generations  3 nothing, as in commit.lua
 -- ARGV  1 the partition's tag   2 a fresh word for what the partition's segments are   then id.generation …
 -- Returns how many were there.
 local done = 0

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- The members of some segments in one partition, all of one commit version. It takes the server's time for as long as it reads: about a second for a
 -- million members. So readers try to do without, chunk by chunk (docs/adr/0020).
--- KEYS  1 segment-generations  2 ids  3 … segment-members:<pair> of each segment
+-- KEYS  1 segment-generations  2 ids  3 nothing, as in commit.lua  4 … segment-members:<pair> of each segment
 -- ARGV  1 prefix of address keys   2 members in a chunk   3 … pair of each segment
 -- Returns {{bitmap, …}, {packed identifiers of a chunk, …}, {its records with a LF between them, …}}; members are those of the first bitmap.
 --         Nothing where a generation is not whole, or gone.
@@ -11,7 +11,7 @@ for at = 3, #ARGV do
 end
 local ids = redis.call('GET', KEYS[2]) or ''
 local bitmaps = {}
-for at = 3, #KEYS do bitmaps[at - 2] = redis.call('GET', KEYS[at]) or '' end
+for at = 4, #KEYS do bitmaps[at - 3] = redis.call('GET', KEYS[at]) or '' end
 local most = tonumber(ARGV[2])
 local found_ids, found_records = {}, {}
 local names, identifiers, n = {}, {}, 0

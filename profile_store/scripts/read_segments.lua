@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- What a partition's owner keeps of its segments, in one moment.
--- KEYS  1 meta  2 segment-generations
+-- KEYS  1 meta  2 segment-generations  3 nothing, as in commit.lua
 -- ARGV  1 the partition's tag
 -- Returns {token, word for what the segments are, {id.generation, state, bits, …}, {generation being built, bits of who was touched, …}}
 local members, touched, seen = {}, {}, {}

@@ -1,6 +1,6 @@
 #!lua
 -- A number in the domain's sequence, once for the same work.
--- KEYS  1 sequence  2 open  3 schema  4 ledger of the goal      (all of one hash tag)
+-- KEYS  1 sequence  2 open  3 schema  4 ledger of the goal  5 nothing, as in commit.lua      (all of one hash tag)
 -- ARGV  1 identity of the work   2 the registration as JSON   3 schema version it was made with ('' for a change of schema)
 --       4 prefix of registration keys   5 the new schema as JSON ('' unless this is a change of schema)
 --       6 field of the file in the ledger ('' for a change of schema)   7 the file's identity   8 the configuration's

@@ -1,6 +1,6 @@
 #!lua
 -- A change of a domain's segments gets its number, and is from here on what people read; workers learn of it in its turn.
--- KEYS  1 sequence  2 open  3 segments  4 schema      (all of one hash tag)
+-- KEYS  1 sequence  2 open  3 segments  4 schema  5 nothing, as in commit.lua      (all of one hash tag)
 -- ARGV  1 identity of the work   2 the registration as JSON   3 prefix of registration keys   4 revision that it was made from
 --       5 the segments as JSON   6 schema version that it was made with
 --       7 d: new segments        then d × (id, what is to be kept of it as JSON), then ids of segments that are gone …

@@ -1,6 +1,6 @@
 #!lua
 -- The import of an upload job gets its number, once for the job, whoever asks and however often.
--- KEYS  1 sequence  2 open  3 schema  4 upload-job:<id>      (all of one hash tag)
+-- KEYS  1 sequence  2 open  3 schema  4 upload-job:<id>  5 nothing, as in commit.lua      (all of one hash tag)
 -- ARGV  1 identity of the work   2 the registration as JSON   3 schema version it was made with   4 prefix of registration keys
 -- Returns {import_seq, 1 if it is new else 0} | {'SCHEMA'}: the schema has moved on | {'STOPPED'}: the job is not to be imported any more
 local known = redis.call('HGET', KEYS[4], 'import_seq') or redis.call('HGET', KEYS[2], ARGV[1])
