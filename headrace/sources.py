@@ -97,5 +97,5 @@ class Destination(ConfigurationModel):
     directory: Directory = Field(default="", description="folder in the bucket, ends in a slash; empty: the bucket itself")
     file_name: Annotated[str, AfterValidator(_file_name)] | None = Field(
         default=None,
-        description="custom name, used as it is and replaced by each run; absent: a new file each run, segment name + timestamp",
+        description="custom name, used as it is and replaced by each run; absent: a new file each run, segment name + timestamp + a mark of the run's own",
     )

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from headrace.errors import TerminalError
 from headrace.goals import ExportProfilesGoal
-from object_store.store import ObjectStore
+
+MARK = 8
+"""Of the export's id, how many characters stand in the name. A file is seen only when it is whole: two of one second could not see each other."""
 
 
-def file_name(objects: ObjectStore, goal: ExportProfilesGoal, now: datetime) -> str:
-    """`now`: UTC. Raises what looking at the bucket raises."""
+def file_name(goal: ExportProfilesGoal, export_id: str, now: datetime) -> str:
+    """`export_id`: hex characters, drawn for this export alone. `now`: UTC."""
     custom = goal.destination.file_name
     if custom is not None:
         return custom
     extension = ".csv.gz" if goal.format.compression == "gzip" else ".csv"
-    while True:
-        name = f"{goal.segment}-{now:%Y%m%dT%H%M%SZ}{extension}"
-        if not _is_there(objects, goal, name):
-            return name
-        now += timedelta(seconds=1)  # two goals of one segment, in one second
-
-
-def _is_there(objects: ObjectStore, goal: ExportProfilesGoal, name: str) -> bool:
-    try:
-        objects.head(goal.destination.bucket, goal.destination.directory + name)
-    except TerminalError as error:
-        # Who may write and not read is told of nothing: another file of the same second is as good as impossible then.
-        if error.code in ("NO_SUCH_OBJECT", "ACCESS_DENIED"):
-            return False
-        raise
-    return True
+    return f"{goal.segment}-{now:%Y%m%dT%H%M%SZ}-{export_id[:MARK]}{extension}"

@@ -57,13 +57,13 @@ class WrittenExport:
 def write_export(context: ImportContext, connection: Connection, goal: ExportProfilesGoal) -> WrittenExport:
     """Raises TerminalError (NO_SUCH_SEGMENT, SEGMENT_NOT_READY, of S3…), TransientError: begin again. Then no file was written."""
     objects, place = context.objects_of(connection.name), goal.destination
-    domain = registry.get_domain(context.store, goal.domain)
-    name = file_name(objects, goal, datetime.now(UTC))
+    domain, export_id = registry.get_domain(context.store, goal.domain), exports.fresh_export_id()
+    name = file_name(goal, export_id, datetime.now(UTC))
     segments = read_segments(context.store, domain.name)
     unbuilt = [one.name for one in segments.each() if one.live is None]
     plan = plan_export(goal, domain, connection.objectives, {one.name: one.id for one in segments.each()}, name, unbuilt)
     expected = count_members(context.store, domain.name, plan.partitions, plan.segment_ids[0])
-    note = ExportNote(exports.fresh_export_id(), goal.id, place.bucket, place.directory + name)
+    note = ExportNote(export_id, goal.id, place.bucket, place.directory + name)
     with step("note_export"):
         exports.note_export(context.store, domain.name, connection.name, note)
     try:

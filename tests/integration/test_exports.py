@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 import threading
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,13 +21,16 @@ from headrace.address import partition_of
 from headrace.errors import TerminalError
 from headrace.goal_choice import chosen_exports
 from object_store.access import connect
+from profile_store import exports
 from profile_store import members as members_module
 from profile_store.exchange import read_exchange
+from profile_store.store import Store
 from streaming.exporting import partition as partition_module
 from streaming.exporting import write_export as writing
 from streaming.exporting.available import count_available
 from streaming.exporting.close_export import close_export
 from streaming.exporting.format_members import format_members
+from streaming.exporting.write_export import WrittenExport
 from streaming.importing.context import Progress
 from tests.integration.exported import COLUMNS, applied, export, export_goal, imported, nothing_is_left, rows_of
 from tests.pipeline import Pipeline, access_to, pipeline
@@ -105,14 +111,41 @@ def test_each_run_writes_a_new_file_of_the_segments_name_or_replaces_the_custom_
 
     assert first.key != second.key
     for one in (first, second):
-        assert one.key.startswith("out/everyone-20")
-        assert one.key.endswith("Z.csv.gz")
+        assert re.fullmatch(r"out/everyone-20\d{6}T\d{6}Z-[0-9a-f]{8}\.csv\.gz", one.key)
         assert {row["pid"] for row in rows_of(real, one)} == {one.key.removeprefix("out/")}
         assert len(gzip.decompress(connect(real.access, 1).get_object(Bucket="crm", Key=one.key)["Body"].read())) > one.size
 
     custom = applied(real, domain_name)
     assert export(real, custom, domain_name).key == export(real, custom, domain_name).key == "out/all.csv"
     assert len(list(real.objects.list_objects("crm", "out/"))) == 3
+
+
+@pytest.mark.spec("E4")
+def test_two_exports_of_one_segment_in_one_second_write_two_files(
+    real: Pipeline, domain_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two connections into one directory: the second begins, and ends, while the first goes on."""
+    one, other = (
+        applied(real, domain_name, connection, destination={"bucket": "crm", "directory": "out/"}) for connection in ("crm", "crm-2")
+    )
+    imported(real, one, domain_name, 50)
+    make_segment(real.store, domain_name, "everyone")
+    begin = exports.begin_reading
+    found: list[WrittenExport] = []
+
+    def begin_both(store: Store, domain: str, partitions: int) -> frozenset[str]:
+        monkeypatch.setattr(exports, "begin_reading", begin)
+        found.append(export(real, other, domain_name))
+        return begin(store, domain, partitions)
+
+    monkeypatch.setattr(writing, "datetime", Mock(now=Mock(return_value=datetime(2026, 1, 31, 12, tzinfo=UTC))))
+    monkeypatch.setattr(exports, "begin_reading", begin_both)
+    found.append(export(real, one, domain_name))
+
+    keys = [version.key for version in real.objects.list_objects("crm", "out/")]
+    assert sorted(written.key for written in found) == sorted(keys)
+    assert len(keys) == len({key for key in keys if key.startswith("out/everyone-20260131T120000Z-")}) == 2
+    assert all(len(rows_of(real, written)) == written.exported > 0 for written in found)
 
 
 @pytest.mark.spec("E4")
