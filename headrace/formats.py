@@ -166,5 +166,5 @@ class ExportFormat(ValueFormat):
 
     compression: Literal["none", "gzip"] = Field(default="none", description="of the whole file (SPEC E6)")
     spreadsheet_safe: Flag = Field(
-        default=False, description="neutralise text cells that a spreadsheet would run as a formula; changes data (SPEC E8)"
+        default=False, description="neutralise text cells and headers that a spreadsheet would run as a formula; changes data (SPEC E8)"
     )

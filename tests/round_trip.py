@@ -15,10 +15,9 @@ from headrace.merge import Profile
 from object_store.compression import decompressed
 from profile_store.members import Members
 from profile_store.records import encode_records, stored
-from streaming.exporting.format_members import format_members
+from streaming.exporting.format_members import format_members, header_line
 from streaming.exporting.plan import ExportPlan, PropertyCells, TextCells
 from streaming.importing.plan import planned_format
-from streaming.split.row_text import row_of
 from tests.memory_domain import MemoryDomain
 
 PARTITIONS = 2
@@ -61,7 +60,7 @@ def exported(profiles: Mapping[str, Profile], written: ExportFormat, properties:
     )
     members = Members(np.arange(len(rows)), bytes(16 * len(rows)), encode_records(columns, len(properties)))
     lines = format_members(plan, members, [np.full(1, 255, np.uint8)])
-    data = row_of(plan.headers, written.separator).encode() + lines.text
+    data = header_line(plan).encode() + lines.text
     if written.compression == "gzip":
         packed = zlib.compressobj(wbits=31)
         data = packed.compress(data) + packed.flush()

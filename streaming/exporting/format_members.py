@@ -20,6 +20,7 @@ from streaming.exporting.plan import Cells, ExportPlan, IdentifierCells, Propert
 from streaming.exporting.values import harmless, write_column
 from streaming.merge.consent import consented
 from streaming.merge.vectors import Mask, bools
+from streaming.split.row_text import row_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Lines:
     available: int
     exported: Numbers
     left_out: Counter[str] = field(default_factory=Counter)
+
+
+def header_line(plan: ExportPlan) -> str:
+    """The file's first line, its end included."""
+    return row_of(_safe(plan, pa.array(plan.headers, pa.string())).to_pylist(), plan.format.separator)
 
 
 def format_members(plan: ExportPlan, members: Members, bits: Sequence[Bits]) -> Lines:

@@ -25,12 +25,12 @@ from profile_store.membership import count_members
 from profile_store.segment_registry import read_segments
 from streaming.exporting.close_export import OWNER, settle_export
 from streaming.exporting.file_name import file_name
+from streaming.exporting.format_members import header_line
 from streaming.exporting.partition import ExportedPartition
 from streaming.exporting.plan import ExportPlan, plan_export
 from streaming.exporting.progress import ExportProgress
 from streaming.exporting.read_ahead import export_partitions
 from streaming.importing.context import ImportContext
-from streaming.split.row_text import row_of
 
 GZIP = "application/gzip"
 COPY_BYTES = 1 << 20
@@ -112,7 +112,7 @@ def _write(context: ImportContext, plan: ExportPlan, out: ObjectWriter, expected
 
     found: list[ExportedPartition] = []
     progress, members = ExportProgress(context.report, plan.partitions, expected), 0
-    put(row_of(plan.headers, plan.format.separator).encode())
+    put(header_line(plan).encode())
     with closing(export_partitions(context.store, plan, progress)) as partitions:
         for one, lines in partitions:
             size = lines.seek(0, SEEK_END)

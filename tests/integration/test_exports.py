@@ -120,6 +120,15 @@ def test_each_run_writes_a_new_file_of_the_segments_name_or_replaces_the_custom_
     assert len(list(real.objects.list_objects("crm", "out/"))) == 3
 
 
+@pytest.mark.spec("E8")
+def test_a_header_that_a_spreadsheet_would_run_is_made_text(real: Pipeline, domain_name: str) -> None:
+    columns = [{"kind": "property", "header": "=HYPERLINK(1)", "property": "customer_id"}]
+    connection = applied(real, domain_name, format={"multi_value": "|", "spreadsheet_safe": True}, columns=columns)
+    imported(real, connection, domain_name, 10)
+    make_segment(real.store, domain_name, "everyone")
+    assert {header for row in rows_of(real, export(real, connection, domain_name)) for header in row} == {"'=HYPERLINK(1)"}
+
+
 @pytest.mark.spec("E4")
 def test_two_exports_of_one_segment_in_one_second_write_two_files(
     real: Pipeline, domain_name: str, monkeypatch: pytest.MonkeyPatch

@@ -88,6 +88,21 @@ def test_text_cells_are_neutralised_where_the_goal_says_so_and_numbers_never(saf
     assert (row["amount"], row["note"], row["tags"]) == ("-5", note, "'@x|y" if safe else "@x|y")
 
 
+@pytest.mark.spec("E8")
+@pytest.mark.parametrize(("safe", "mark"), [(True, "'"), (False, "")])
+def test_headers_are_neutralised_as_cells_are_and_import_back_as_they_are_written(safe: bool, mark: str) -> None:
+    written = ExportFormat(multi_value="|", spreadsheet_safe=safe)
+    properties = (("id", "text", False), ("=HYPERLINK(1)", "text", False), ('@x,"y"', "number", False), ("a=1", "text", False))
+    data, _ = exported({"a": {"=HYPERLINK(1)": "=1", '@x,"y"': "-5", "a=1": "b"}}, written, properties)
+
+    headers = next(csv.reader(io.StringIO(data.decode(), newline="")))
+
+    assert headers == ["id", f"{mark}=HYPERLINK(1)", f'{mark}@x,"y"', "a=1", "from"]
+    as_written = tuple((header, kind, multiple) for header, (_, kind, multiple) in zip(headers[:-1], properties, strict=True))
+    back = {f"{mark}=HYPERLINK(1)": f"{mark}=1", f'{mark}@x,"y"': "-5", "a=1": "b"}
+    assert imported(data, written, as_written) == ({"a": back}, 0)
+
+
 @pytest.mark.spec("E7")
 def test_every_kind_of_column_finds_what_it_holds() -> None:
     columns = [
