@@ -16,6 +16,7 @@ from headrace.formats import FileFormat
 from headrace.goals import ExportProfilesGoal, ImportGroupsGoal, ImportProfilesGoal
 from headrace.schedules import WeekdayOfMonth
 from headrace.schema import DomainSchema, StoredProperty
+from headrace.segments import Segment
 from headrace.yaml_document import parse_yaml
 from headrace.yaml_source import load_file, load_files
 
@@ -50,6 +51,21 @@ def _models(*annotations: object) -> Iterator[type[BaseModel]]:
 def test_files_that_say_everything_are_right() -> None:
     configuration = load_files([VALID / "crm.yaml", VALID / "retail.yaml"])
     assert (list(configuration.domains), list(configuration.connections)) == (["retail"], ["crm"])
+
+
+@pytest.mark.spec("S3")
+@pytest.mark.parametrize("count", [1, 50])
+def test_a_comparison_takes_up_to_fifty_values(count: int, tmp_path: Path) -> None:
+    """One more, and none: see broken_configuration."""
+    values = [f"v{number}" for number in range(count)]
+    path = tmp_path / "vip.yaml"
+    path.write_text(
+        "version: 1\nkind: segment\ndomain: retail\nname: vip\n"
+        f"groups: [{{dimensions: [{{property: tier, comparison: inclusive, values: {values}}}]}}]\n"
+    )
+    segment = load_file(path)
+    assert isinstance(segment, Segment)
+    assert segment.groups[0].dimensions[0].values == tuple(values)
 
 
 @pytest.mark.spec("C1")
