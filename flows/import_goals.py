@@ -101,4 +101,4 @@ def _take_over_result(goal: GoalReport, file: FileName, number: ImportNumber) ->
     if result.complete:
         goal.imported.append(ImportedFile(file, number.import_seq, result.outcomes, 0.0, result.rejects_key))
     else:
-        goal.failed.append(FailedFile(file, number.import_seq, result.reason, result.outcomes))
+        goal.failed.append(FailedFile(file, number.import_seq, result.reason, result.outcomes, result.rejects_key))

@@ -18,6 +18,8 @@ from profile_store.registration import Registration
 from profile_store.store import Store, text, translated
 
 LEASE_SECONDS = 15
+COMPLETE, FAILED, FAILING = "COMPLETE", "FAILED", "FAILING"
+"""Of results. FAILING: refused from here on; what it had applied is still to be counted."""
 
 
 def fresh_owner() -> str:

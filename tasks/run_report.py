@@ -48,12 +48,16 @@ class ImportedFile:
 
 @dataclass(frozen=True)
 class FailedFile:
-    """A file whose import failed; `why` says what to do. `outcomes`: what was applied before. `import_seq` 0: it got no number."""
+    """A file whose import failed; `why` says what to do. `outcomes`: what was applied before. `import_seq` 0: it got no number.
+
+    `rejects_key`: the object that holds what was rejected before.
+    """
 
     file: FileName
     import_seq: int
     why: str
     outcomes: Outcomes = field(default_factory=Outcomes)
+    rejects_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -244,6 +248,7 @@ def _failed(goal: GoalReport, file: FailedFile) -> RunFile:
         state="FAILED",
         rows=file.outcomes.rows,
         outcomes=file.outcomes.as_dict(),
+        rejects_key=file.rejects_key,
         reason=file.why,
         goal=goal.goal,
         domain=goal.domain,

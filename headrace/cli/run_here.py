@@ -133,7 +133,7 @@ def _import_file(run: HereRun, goal: AnyImportGoal, done: GoalReport, version: O
     if result.state == COMPLETE:
         done.imported.append(ImportedFile(file, registration.import_seq, result.outcomes, watch.seconds, result.rejects_key))
     else:
-        done.failed.append(FailedFile(file, registration.import_seq, result.reason, result.outcomes))
+        done.failed.append(FailedFile(file, registration.import_seq, result.reason, result.outcomes, result.rejects_key))
 
 
 @dataclass

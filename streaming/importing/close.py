@@ -16,15 +16,15 @@ from profile_store import counts, runs, sequence
 from profile_store.ledger import LedgerEntry
 from profile_store.registration import Registration
 from streaming.importing.await_outcomes import await_silence
-from streaming.importing.context import ImportContext
+from streaming.importing.context import ImportContext, ImportEndedError
 from streaming.importing.pinned_copy import unpin_source
 from streaming.importing.register import identity_of_registration
+from streaming.importing.write_rejects import write_rejects_of_failed
 
 _OF_NO_FILE = frozenset(
     {"NOT_CONSERVED", "REDIS_DENIED", "KAFKA_DENIED", "WRONG_TOPIC", "OTHER_SPLITTER", "NO_MASTER_KEY", "OTHER_MASTER_KEY"}
 )
-COMPLETE, FAILED, FAILING = "COMPLETE", "FAILED", "FAILING"
-"""FAILING: refused from here on; what it had applied is still to be counted."""
+COMPLETE, FAILED, FAILING = sequence.COMPLETE, sequence.FAILED, sequence.FAILING
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def close_import(context: ImportContext, result: ImportResult) -> ImportResult:
 
 
 def fail_import(context: ImportContext, registration: Registration, reason: str) -> ImportResult:
-    """End an import that can't be finished, with what it has applied on record; one that another run has ended stays as it ended."""
+    """End an import that can't be finished, with what it has applied, and rejected, on record; one that another run has ended stays as it ended."""
     there = _put_result(context, ImportResult(registration, FAILING, Outcomes(), None, reason))
     if there.state != FAILING:
         return close_import(context, there)
@@ -57,7 +57,13 @@ def fail_import(context: ImportContext, registration: Registration, reason: str)
     await_silence(context, registration)
     counts.raise_floors(context.store, domain, partitions, registration.import_seq)
     applied = counts.progress(context.store, domain, partitions, registration.import_seq).outcomes
-    return close_import(context, replace(there, state=FAILED, outcomes=applied))
+    try:
+        with step("write_rejects"):
+            rejects = write_rejects_of_failed(context, registration, applied.rejected + applied.cells)
+    except ImportEndedError:
+        return close_import(context, replace(there, state=FAILED, outcomes=applied))  # as the run ended it that came first
+    why = " ".join(filter(None, (there.reason, rejects.problem)))
+    return close_import(context, replace(there, state=FAILED, outcomes=applied, rejects_key=rejects.key, reason=why))
 
 
 def fail(context: ImportContext, registration: Registration, error: TerminalError) -> ImportResult:

@@ -24,12 +24,10 @@ GOAL = "upload"
 
 
 def register_upload(context: ImportContext, settings: UploadSettings, job: UploadJob, run_id: str) -> Registration:
-    """Of a job in progress. Nothing of the file is applied where this raises.
+    """Of a job in progress that has no import yet. Nothing of the file is applied where this raises.
 
     Raises InvalidUploadError, ConfigurationError: the file, or the job, is not as it must be; JobStoppedError; other TerminalErrors; TransientError.
     """
-    if job.import_seq:
-        return sequence.load_needed(context.store, job.domain, job.import_seq)
     refuse_stopped(context, job.domain, job.id)
     with open_upload(context, job.domain, job.id, version_of(needed_source(job))) as stream:
         check_upload(lambda size: stream.read(size) or b"", job.definition.sources, settings.most_records, f"upload job {job.id}")

@@ -17,8 +17,8 @@ from headrace.failpoints import step
 from headrace.outcomes import Outcomes
 from headrace.settings import UploadSettings
 from headrace.upload_jobs import StatusReason, results_of, status_of
-from profile_store import audit, runs, upload_jobs
-from profile_store.registration import Source
+from profile_store import audit, runs, sequence, upload_jobs
+from profile_store.registration import Registration, Source
 from profile_store.runs import RunFile, RunRecord
 from profile_store.upload_jobs import UploadJob
 from streaming.importing.await_turn import finish
@@ -58,6 +58,8 @@ def run_upload(context: ImportContext, settings: UploadSettings, domain: str, jo
     if job.status != "IN_PROGRESS":
         return job
     _record(context, job, run_id, None)
+    if job.import_seq:  # rows of it may be applied: what can't be read leaves it open
+        return _finish(context, job, run_id, sequence.load_needed(context.store, domain, job.import_seq))
     try:
         registration = register_upload(context, settings, job, run_id)
     except JobStoppedError as stopped:
@@ -75,6 +77,10 @@ def run_upload(context: ImportContext, settings: UploadSettings, domain: str, jo
         # Nothing of the file is applied. A job that is tried again and again would never be over.
         _end(context, job, run_id, _End(Outcomes(), "INTERNAL_FAILURE", f"Headrace is wrong ({type(bug).__name__}): its log says more."))
         raise
+    return _finish(context, job, run_id, registration)
+
+
+def _finish(context: ImportContext, job: UploadJob, run_id: str, registration: Registration) -> UploadJob:
     return _end(context, job, run_id, _end_of(finish(context, registration, run_id)))
 
 
@@ -93,7 +99,7 @@ def _end_of(result: ImportResult) -> _End:
         reason: StatusReason = "VALIDATION_FAILURE" if status_of(outcomes) == "FAILED" else ""
         return _End(outcomes, reason, result.reason, number, result.rejects_key)
     stopped = result.reason.startswith(f"{JobStoppedError.code}:")
-    return _End(outcomes, "" if stopped else "INTERNAL_FAILURE", result.reason, number, stopped=stopped)
+    return _End(outcomes, "" if stopped else "INTERNAL_FAILURE", result.reason, number, result.rejects_key, stopped)
 
 
 def _end(context: ImportContext, job: UploadJob, run_id: str, how: _End) -> UploadJob:

@@ -10,7 +10,7 @@ import codecs
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -28,6 +28,8 @@ from streaming.split.row_text import row_of
 from streaming.split.splitter import Splitter
 
 SAMPLE = 20
+Rejected = Callable[[Splitter, Iterator[Reject]], Iterator[tuple[Reject, bytes]]]
+"""(a splitter of the file, what the workers rejected) → rejects in file order, each with its row's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,47 @@ def write_rejects(context: ImportContext, registration: Registration, expected: 
     Every row is applied and counted by now: rejects that can't be written (`problem`) must not make the import fail, or it would be applied again.
     Raises ImportEndedError: another run has ended the import, and written them.
     """
+    return _write(context, registration, expected, Splitter.rejected)
+
+
+def write_rejects_of_failed(context: ImportContext, registration: Registration, expected: int) -> RejectsFile:
+    """As `write_rejects`, of an import that can't be finished: of the rows that were applied before. Behind them nothing is read, since there the file
+    may be what the import failed of. A replay's rejects stay with the import that it is of.
+    """
+    return _write(context, registration, 0 if registration.replay else expected, _of_workers)
+
+
+def _of_workers(splitter: Splitter, stored: Iterator[Reject]) -> Iterator[tuple[Reject, bytes]]:
+    """Of `Splitter.rejected` those that are `stored`, up to the last of them."""
+    offsets, ended = deque[int](), False
+
+    def noted() -> Iterator[Reject]:
+        nonlocal ended
+        for one in stored:
+            offsets.append(one.offset)
+            yield one
+        ended = True
+
+    for reject, raw in splitter.rejected(noted()):
+        if offsets and offsets[0] == reject.offset:
+            offsets.popleft()
+            yield reject, raw
+        if ended and not offsets:
+            return
+
+
+def _write(context: ImportContext, registration: Registration, expected: int, rejected: Rejected) -> RejectsFile:
     if not expected:
         return RejectsFile(None, 0, 0, ())
     try:
-        return _write(context, registration, expected)
+        return _write_file(context, registration, expected, rejected)
     except TerminalError as error:
         if error.code == "REDIS_DENIED":
             raise
         return RejectsFile(None, 0, 0, (), f"The rejects could not be written. {error}")
 
 
-def _write(context: ImportContext, registration: Registration, expected: int) -> RejectsFile:
+def _write_file(context: ImportContext, registration: Registration, expected: int, rejected: Rejected) -> RejectsFile:
     replay = registration.replay
     first = registration if replay is None else sequence.load_needed(context.store, registration.domain, replay.of)
     own = 0 if replay is None else replay.own_columns
@@ -77,7 +109,8 @@ def _write(context: ImportContext, registration: Registration, expected: int) ->
     sample: list[Reject] = []
     with open_rows(context, registration) as stream, context.objects_of(registration.connection).open_write(bucket, key) as out:
         splitter = Splitter(lambda size: stream.read(size) or b"", registration.needed_plan, registration.needed_source.key)
-        for line in _given_back(context, registration, _lines(context, registration, first, splitter)):
+        found = rejected(splitter, _stored(context, registration))
+        for line in _given_back(context, registration, _lines(found, registration, first, splitter)):
             if rows + cells == 0:
                 # A mark in front, or spreadsheets take UTF-8 for something else, and save what they made of it.
                 out.write(codecs.BOM_UTF8 + row_of([*OWN_COLUMNS, *splitter.header[own:]], separator).encode())
@@ -96,12 +129,14 @@ def _write(context: ImportContext, registration: Registration, expected: int) ->
 
 def _refuse_ended(context: ImportContext, registration: Registration) -> None:
     """Behind the rejects, before their file becomes visible: whoever ended the import meanwhile has dropped them, and written a file with all of them."""
-    if sequence.read_result(context.store, registration.domain, registration.import_seq) is not None:
+    result = sequence.read_result(context.store, registration.domain, registration.import_seq)
+    if result is not None and result["state"] != sequence.FAILING:
         raise ImportEndedError(f"Import {registration.import_seq} of domain {registration.domain} was ended by another run.")
 
 
-def _lines(context: ImportContext, registration: Registration, first: Registration, splitter: Splitter) -> Iterator[RejectLine]:
-    rejected = splitter.rejected(_stored(context, registration))
+def _lines(
+    rejected: Iterable[tuple[Reject, bytes]], registration: Registration, first: Registration, splitter: Splitter
+) -> Iterator[RejectLine]:
     if registration.replay is None:
         return lines_of_import(rejected, registration, splitter)
     return lines_of_replay(rejected, registration, first, splitter)

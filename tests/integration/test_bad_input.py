@@ -124,11 +124,14 @@ def test_a_truncated_file_fails_with_what_was_applied_on_record(headrace: Runnin
                 lambda: counts.progress(real.store, domain, 2, before + 1).outcomes.rows > 0, within=30, what="some rows are applied"
             )
 
-    data = csv_of(*(work.row(n, f"{rnd.getrandbits(60)}", "1") for n in range(130_000)))
+    data = csv_of(*(work.row(n, f"{rnd.getrandbits(60)}", "1" if n % 100 else "one") for n in range(130_000)))
     work.put("a.csv", gzip.compress(data, 1)[:-100_000])
     [result] = work.run(headrace.context(wait_for_rows))
     assert (result.state, result.reason.split(":")[0]) == (FAILED, "TRUNCATED")
     assert 0 < result.outcomes.rows < 130_000
+    reasons = work.reasons(result)
+    assert len(reasons) == result.outcomes.cells > 0
+    assert {(code, int(line) % 100) for line, _, code in reasons} == {("NOT_A_NUMBER", 2)}
     assert len(work.profiles()) == result.outcomes.created
     work.put("a.csv", csv_of(work.row("new", "whole again")))
     assert goes_on(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import threading
 import uuid
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from streaming.importing.drive import drive
 from streaming.importing.erase import register_erasure
 from streaming.importing.register_upload import register_upload
 from tests.pipeline import access_to, pipeline
+from tests.polling import eventually
 from tests.uploaded import FIELDS, HEADER, KEY, Uploads
 
 
@@ -207,19 +209,27 @@ def test_what_is_over_the_limits_is_refused_and_nothing_applied(uploads: Uploads
     assert uploads.held() == []
 
 
-@pytest.mark.spec("U7")
-def test_a_stopped_job_counts_what_was_applied(uploads: Uploads) -> None:
-    job_id = uploads.started(uploads.rows(40_000))
+@pytest.mark.spec("U7", "U9")
+def test_a_stopped_job_counts_what_was_applied_and_tells_what_was_rejected(uploads: Uploads) -> None:
+    lines = uploads.rows(40_000).splitlines(keepends=True)
+    bad = {line for line in range(2, len(lines) + 1) if line % 10 == 0}
+    rows = [line.replace(b"@example.com", b" at home") if number in bad else line for number, line in enumerate(lines, 1)]
+    job_id = uploads.started(b"".join(rows) + b"too,short\n")
     asked = threading.Event()
 
     def stop_when_it_merges(progress: Progress) -> None:
         if progress.phase == "publishing" and not asked.is_set():
             asked.set()
+            eventually(lambda: len(uploads.profiles()) > 0, within=30, what="some rows are applied")
             assert upload_jobs.ask_stop(uploads.real.store, uploads.domain, job_id).done
 
     job = uploads.run(job_id, replace(uploads.context, report=stop_when_it_merges))
     assert (job.status, job.status_reason) == ("STOPPED", "")
-    assert job.results["CreatedRecords"] == len(uploads.profiles()) < 40_000
+    assert 0 < job.results["CreatedRecords"] == len(uploads.profiles()) < 36_000
+    rejects = rejects_of(uploads, last_run(uploads, job_id))
+    assert len(rejects) == job.results["FailedRecords"] > 0
+    assert {one["_headrace_code"] for one in rejects} == {"NOT_AN_EMAIL"}
+    assert {int(one["_headrace_line"]) for one in rejects} <= bad
     assert uploads.run(uploads.started(uploads.rows(5, first=50_000))).status == "SUCCEEDED"
 
 
@@ -244,6 +254,21 @@ def test_a_job_whose_run_died_is_taken_up(uploads: Uploads, died: str) -> None:
     job = uploads.run(job_id)
     assert job.status == "SUCCEEDED"
     assert job.results == {"CreatedRecords": 500, "UpdatedRecords": 0, "FailedRecords": 0}
+
+
+@pytest.mark.spec("U7", "B1")
+def test_a_job_whose_import_an_older_release_can_t_read_waits_for_the_newer(uploads: Uploads) -> None:
+    """It may have applied rows: as FAILED, with no counts, it would be over for people and open for the domain."""
+    job_id = uploads.started(uploads.rows(20))
+    registration = register_upload(uploads.context, uploads.settings, uploads.found(job_id), "a run that dies")
+    client, key = uploads.real.store.client, keys.registration(uploads.domain, registration.import_seq)
+    written: Any = client.get(key)
+    client.set(key, json.dumps(json.loads(written) | {"format": 99}))
+    with pytest.raises(HeadraceError, match="format 99"):
+        uploads.run(job_id)
+    assert uploads.found(job_id).status == "IN_PROGRESS"
+    client.set(key, written)
+    assert uploads.run(job_id).results == {"CreatedRecords": 20, "UpdatedRecords": 0, "FailedRecords": 0}
 
 
 @pytest.mark.spec("U7")
