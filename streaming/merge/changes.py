@@ -104,15 +104,19 @@ def _outbox(header: Header, tellings: dict[int, list[Telling]], state: Partition
     entries = []
     for target, parts in tellings.items():
         number = state.told.get(target, -1)
-        for telling in _messages(parts):
+        for telling in split_telling(parts):
             number += 1
             described = Header(state.domain, header.import_seq, target, number, header.token, NEIGHBOUR, state.partition)
             entries.append(OutboxEntry(target, number, encode_body(described, encode_telling(telling))))
     return tuple(entries)
 
 
-def _messages(parts: list[Telling]) -> Iterator[Telling]:
-    """What one neighbour is told, in as few messages as fit."""
+def split_telling(parts: list[Telling]) -> Iterator[Telling]:
+    """What one neighbour is told, in as few messages as fit; none of them is empty.
+
+    A denial is counted as settled by the message that has it: an import is over for the flow when as many claims are settled as were made, and may
+    then be closed before a later message is read.
+    """
     rows = [one.rows for one in parts if one.rows is not None]
     claims = np.concatenate([one.claims for one in parts])
     erasures = np.concatenate([one.erasures for one in parts])
@@ -122,8 +126,10 @@ def _messages(parts: list[Telling]) -> Iterator[Telling]:
         yield Telling(claims, settled, denied, pa.concat_batches(rows) if rows else None, erasures)
         return
     yield from (Telling(rows=one) for one in rows)
-    yield Telling(NO_CLAIMS, settled, denied[:CLAIMS])
-    yield from (Telling(denied=denied[start : start + CLAIMS]) for start in range(CLAIMS, len(denied), CLAIMS))
+    later = [denied[start : start + CLAIMS] for start in range(CLAIMS, len(denied), CLAIMS)]
+    if settled or len(erasures):
+        yield Telling(NO_CLAIMS, settled - sum(map(len, later)), denied[:CLAIMS], erasures=erasures)
+    yield from (Telling(settled=len(one), denied=one) for one in later)
     yield from (Telling(claims[start : start + CLAIMS]) for start in range(0, len(claims), CLAIMS))
 
 
