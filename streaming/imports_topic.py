@@ -1,7 +1,7 @@
 """The imports of a domain as Kafka remembers them: a topic of one partition, compacted, the registration's JSON under its number (SPEC R5).
 
-It is what is left of an import where Redis comes back from a backup. It is written in the order of the numbers, without a gap: who knows its last
-message knows how far it goes.
+It is what is left of an import where Redis comes back from a backup. It is written in the order of the numbers, without a gap: who knows its highest
+number knows how far it goes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from profile_store.registration import Registration
 from streaming.kafka import client_config, imports_topic, producer_config
 
 _SECONDS = 30.0
+_LOOK_BACK = 100
+"""Messages: drivers that woke late may have written some behind the newest."""
 
 
 def write_registrations(settings: KafkaSettings, registrations: Iterable[Registration]) -> None:
@@ -40,10 +42,13 @@ def write_registrations(settings: KafkaSettings, registrations: Iterable[Registr
 
 
 def last_registration(settings: KafkaSettings, domain: str) -> Registration | None:
-    """The last that was written; None where the topic is empty, or not there."""
+    """The one with the highest number; None where the topic is empty, or not there.
+
+    It need not be the last that was written: a driver that slept between its look and its writing writes behind newer ones.
+    """
     with _reader(settings) as consumer:
-        found = list(_read(consumer, imports_topic(settings, domain), domain, last=1))
-    return found[-1] if found else None
+        found = list(_read(consumer, imports_topic(settings, domain), domain, last=_LOOK_BACK))
+    return max(reversed(found), key=lambda one: one.import_seq, default=None)
 
 
 def read_registrations(settings: KafkaSettings, domain: str) -> dict[int, Registration]:

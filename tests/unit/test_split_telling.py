@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from streaming.merge import changes
@@ -38,6 +38,8 @@ COUNTS = st.integers(0, 12)
 
 
 @pytest.mark.spec("M10", "R4")
+@example([telling(0, 0, 0, 0, 9), telling(0, 0, 0, 0, 9)])
+@example([telling(0, 3, 12, 0, 0)])
 @given(st.lists(st.builds(telling, COUNTS, COUNTS, COUNTS, st.just(0), st.sampled_from((0, 3, 9))), min_size=1, max_size=4))
 def test_all_is_told_and_no_denial_is_settled_before_it(parts: list[Telling]) -> None:
     told = list(split_telling(parts))
