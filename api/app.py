@@ -8,7 +8,7 @@ import time
 import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -27,7 +27,7 @@ from api.live_principals import LivePrincipals
 from api.model import operation_at
 from api.observed import health, metrics_page, ready
 from api.one_length import OneLength
-from api.signature import SignedRequest, verify
+from api.signature import SignedRequest, refuse_unread, verify
 from api.upload_put import upload_routes
 from headrace.errors import HeadraceError
 
@@ -137,6 +137,8 @@ class Api:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > limit:
             raise _too_large(limit)
+        unread = _unread(request.scope)
+        refuse_unread(unread, self._principals.current().secret_of, datetime.now(UTC), self._settings.clock_seconds, self._settings.region)
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -146,16 +148,19 @@ class Api:
                         raise _too_large(limit)
         except TimeoutError:
             raise ApiError("RequestTimeoutException", 408, f"The body did not arrive within {BODY_SECONDS:g} s.") from None
-        scope = request.scope
-        signed = SignedRequest(
-            scope["method"],
-            scope["raw_path"].decode("latin-1"),
-            scope["query_string"].decode("latin-1"),
-            tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]),
-            sha256(body).hexdigest(),
-        )
-        base_url = self._settings.public_url.rstrip("/") or f"{scope['scheme']}://{request.headers.get('host', '')}"
-        return _Received(signed, bytes(body), base_url)
+        base_url = self._settings.public_url.rstrip("/") or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+        return _Received(replace(unread, body_hash=sha256(body).hexdigest()), bytes(body), base_url)
+
+
+def _unread(scope: Scope) -> SignedRequest:
+    """A request whose body did not come yet: its hash is ''."""
+    return SignedRequest(
+        scope["method"],
+        scope["raw_path"].decode("latin-1"),
+        scope["query_string"].decode("latin-1"),
+        tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]),
+        "",
+    )
 
 
 def _too_large(limit: int) -> ApiError:

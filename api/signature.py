@@ -62,11 +62,51 @@ def _refused(message: str) -> ApiError:
     return ApiError("InvalidSignatureException", 403, message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a request says of its signature. `moment`: as in x-amz-date; `names`: of the headers that are signed."""
+
+    key: str
+    region: str
+    signature: str
+    moment: str
+    names: list[str]
+
+
+def refuse_unread(
+    request: SignedRequest, secret_of: Callable[[str], str | None], now: datetime, window_seconds: int, region: str = ""
+) -> None:
+    """What `verify` refuses whatever the body is, so that it need not be read; `request.body_hash` is not looked at.
+
+    Raises ApiError, status 403, as `verify` does.
+    """
+    claim = _claim(request, now, window_seconds, region)
+    if secret_of(claim.key) is None:
+        raise _unknown_key()
+
+
 def verify(request: SignedRequest, secret_of: Callable[[str], str | None], now: datetime, window_seconds: int, region: str = "") -> Signer:
     """`secret_of(access key id)`: None for one that is not known; `region`: that must be named, '' for any.
 
     Raises ApiError, status 403, with AWS' names.
     """
+    claim = _claim(request, now, window_seconds, region)
+    if any(name == "x-amz-content-sha256" and value != request.body_hash for name, value in request.headers):
+        raise _refused("The body is not what x-amz-content-sha256 says.")
+    secret = secret_of(claim.key)
+    expected = _expected(request, claim.names, claim.moment, claim.region, Credentials(claim.key, secret or _NO_SECRET))
+    fits = hmac.compare_digest(expected, claim.signature)
+    if secret is None:
+        raise _unknown_key()
+    if not fits:
+        raise _refused(
+            "The request signature we calculated does not match the signature you provided. Check your secret key and signing method."
+        )
+    return Signer(claim.key, claim.signature)
+
+
+def _claim(request: SignedRequest, now: datetime, window_seconds: int, region: str) -> _Claim:
+    """Of a request whose headers are in order, without its body. Raises ApiError, status 403."""
     headers: dict[str, list[str]] = {}
     for name, value in request.headers:
         headers.setdefault(name, []).append(value)
@@ -82,20 +122,9 @@ def verify(request: SignedRequest, secret_of: Callable[[str], str | None], now: 
     if region and found["region"] != region:
         raise _refused(f"The credential must be scoped to the region {region}.")
     names = _signed_names(found["headers"], headers)
-    if any(one != request.body_hash for one in headers.get("x-amz-content-sha256", ())):
-        raise _refused("The body is not what x-amz-content-sha256 says.")
     if "x-amz-security-token" in headers:
         raise _unknown_key()
-    secret = secret_of(found["key"])
-    expected = _expected(request, names, moment, found["region"], Credentials(found["key"], secret or _NO_SECRET))
-    fits = hmac.compare_digest(expected, found["signature"])
-    if secret is None:
-        raise _unknown_key()
-    if not fits:
-        raise _refused(
-            "The request signature we calculated does not match the signature you provided. Check your secret key and signing method."
-        )
-    return Signer(found["key"], found["signature"])
+    return _Claim(found["key"], found["region"], found["signature"], moment, names)
 
 
 def _unknown_key() -> ApiError:
