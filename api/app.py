@@ -8,6 +8,7 @@ import time
 import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -23,6 +24,7 @@ from api import metrics
 from api.call import Services
 from api.dispatch import Answer, Dispatcher, Verified, refused
 from api.errors import ApiError, of_headrace, throttled
+from api.limits import Places
 from api.live_principals import LivePrincipals
 from api.model import operation_at
 from api.observed import health, metrics_page, ready
@@ -57,7 +59,7 @@ class Api:
         self._settings = services.settings.api
         self._principals = principals
         self._dispatcher = Dispatcher(services)
-        self._places = asyncio.Semaphore(self._settings.max_concurrency)
+        self._places = Places(self._settings.max_concurrency)
         self._threads = ThreadPoolExecutor(self._settings.max_concurrency, thread_name_prefix="call")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,16 +105,13 @@ class Api:
 
     async def _work_on(self, verified: Verified) -> Answer:
         """In one of the places. Raises ApiError, whatever happened."""
-        try:
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._places.acquire()
-        except TimeoutError:
-            raise throttled("Too many calls are worked on. Wait for a moment, then try again.") from None
-        try:
+        async with AsyncExitStack() as place:
+            try:
+                await place.enter_async_context(self._places.taken(verified.principal.name, WAIT_SECONDS))
+            except TimeoutError:
+                raise throttled("Too many calls are worked on. Wait for a moment, then try again.") from None
             with metrics.RUNNING.track_inprogress():
                 return await asyncio.get_running_loop().run_in_executor(self._threads, self._safely, verified)
-        finally:
-            self._places.release()
 
     def _safely(self, verified: Verified) -> Answer:
         """What a client can't help is said in general only, and told to the log by its place: messages may hold what clients sent."""

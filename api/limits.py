@@ -1,10 +1,13 @@
-"""How fast a principal may call: a bucket of tokens each, in this process (SPEC U15)."""
+"""How fast a principal may call, and how many of its calls are worked on at a time, in this process (SPEC U15)."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 
@@ -35,3 +38,28 @@ class TokenBuckets:
                 return False
             bucket.tokens -= 1
             return True
+
+
+class Places:
+    """For `count` calls that are worked on at a time. One principal has a half of them at most: while its calls wait for something, others find a place."""
+
+    def __init__(self, count: int) -> None:
+        self._all = asyncio.Semaphore(count)
+        self._own: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(max(1, count // 2)))
+
+    @asynccontextmanager
+    async def taken(self, principal: str, within: float) -> AsyncIterator[None]:
+        """A place for a call of `principal`; waits for one up to `within` seconds, then raises TimeoutError. For one event loop."""
+        own = self._own[principal]
+        async with asyncio.timeout(within):
+            await own.acquire()
+            try:
+                await self._all.acquire()
+            except BaseException:
+                own.release()
+                raise
+        try:
+            yield
+        finally:
+            self._all.release()
+            own.release()

@@ -90,6 +90,7 @@ class ApiServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            limit_concurrency=settings.max_connections + 1,  # the one that is answered 503 is among them
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(settings.drain_seconds)),
             ssl_certfile=settings.certificate_file or None,

@@ -32,7 +32,7 @@ _PATH = re.compile(r"/[A-Za-z0-9\-._~%!$&'()*+,;=:@/]*", re.ASCII)
 _QUERY = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:@/?]*", re.ASCII)
 _ONCE = frozenset({"authorization", "content-encoding", "content-length", "content-type", "date", "host", "transfer-encoding"})
 _NO_SECRET = "0" * 40
-"""Of nobody: an unknown key takes as long as a known one."""
+"""Of nobody: a key that is withdrawn while the body comes takes as long as a known one."""
 
 
 @dataclass(frozen=True, slots=True)

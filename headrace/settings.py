@@ -138,7 +138,13 @@ class ApiSettings(BaseSettings):
         default=300, ge=1, le=900, description="how far a request's time may be from this machine's, before or behind"
     )
     max_body_bytes: int = Field(default=1_048_576, ge=1_024, description="a larger request is refused; uploads have their own limit")
-    max_concurrency: int = Field(default=32, ge=1, le=1_000, description="calls that are worked on at a time; others wait for a moment")
+    max_concurrency: int = Field(
+        default=32,
+        ge=1,
+        le=1_000,
+        description="calls that are worked on at a time, of one principal a half of them; others wait for a moment",
+    )
+    max_connections: int = Field(default=1_000, ge=2, description="that are open at a time; beyond them requests are answered 503")
     requests_per_second: float = Field(default=50.0, gt=0, description="that one principal may make of one process, in the long run")
     burst: int = Field(default=100, ge=1, description="that it may make at once")
     drain_seconds: float = Field(default=30.0, description="how long calls may go on after SIGTERM")

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -137,6 +137,18 @@ def test_a_store_that_is_silent_or_gone(
         assert refusal(client_of(api.url).list_domains) == (503, "ServiceUnavailableException")
         assert (status_of(f"{api.url}/ready"), status_of(f"{api.url}/health")) == (503, 200)
         eventually(lambda: "headrace_upload_jobs{" not in page(f"{api.url}/metrics"), within=10, what="nobody knows of jobs any more")
+
+
+@pytest.mark.spec("U12")
+def test_more_connections_than_it_keeps_are_told_so(real: Pipeline, tmp_path: Path) -> None:
+    with running_api(real, tmp_path, max_connections=3) as api, ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(closing(http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10))).connect()
+        assert status_of(f"{api.url}/health") == 200
+        held.enter_context(closing(http.client.HTTPConnection(api.url.removeprefix("http://"), timeout=10))).connect()
+        eventually(lambda: status_of(f"{api.url}/health") == 503, within=10, what="there is no connection left")
+        held.close()
+        eventually(lambda: status_of(f"{api.url}/health") == 200, within=10, what="those who left make room")
 
 
 def page(url: str) -> str:

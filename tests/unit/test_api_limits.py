@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import string
+from contextlib import AsyncExitStack
 
 import pytest
 
 from api.errors import ApiError
-from api.limits import TokenBuckets
+from api.limits import Places, TokenBuckets
 from api.page_tokens import PageTokens
 
 TOKENS = PageTokens(b"k" * 32)
@@ -57,3 +59,23 @@ def test_polling_every_ten_seconds_is_never_throttled_and_a_burst_is() -> None:
     now[0] += 0.5
     assert buckets.take("hasty")
     assert not buckets.take("hasty")
+
+
+@pytest.mark.spec("U15")
+def test_one_principal_leaves_places_for_others() -> None:
+    async def calls() -> None:
+        places = Places(6)
+        async with AsyncExitStack() as waiting:
+            for _ in range(3):
+                await waiting.enter_async_context(places.taken("hasty", 1))
+            with pytest.raises(TimeoutError):
+                await waiting.enter_async_context(places.taken("hasty", 0.01))
+            for _ in range(3):
+                await waiting.enter_async_context(places.taken("poller", 1))
+            with pytest.raises(TimeoutError):
+                await waiting.enter_async_context(places.taken("a third", 0.01))
+        for _ in range(3):
+            await waiting.enter_async_context(places.taken("a third", 1))
+        await waiting.aclose()
+
+    asyncio.run(calls())
