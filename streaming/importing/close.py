@@ -58,8 +58,7 @@ def fail_import(context: ImportContext, registration: Registration, reason: str)
     counts.raise_floors(context.store, domain, partitions, registration.import_seq)
     applied = counts.progress(context.store, domain, partitions, registration.import_seq).outcomes
     try:
-        with step("write_rejects"):
-            rejects = write_rejects_of_failed(context, registration, applied.rejected + applied.cells)
+        rejects = write_rejects_of_failed(context, registration, applied.rejected + applied.cells)
     except ImportEndedError:
         return close_import(context, replace(there, state=FAILED, outcomes=applied))  # as the run ended it that came first
     why = " ".join(filter(None, (there.reason, rejects.problem)))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from headrace.errors import HeadraceError, TerminalError
-from headrace.failpoints import step
 from profile_store import sequence
 from profile_store.registration import Registration
 from profile_store.sequence import LEASE_SECONDS
@@ -33,8 +32,7 @@ def drive(context: ImportContext, registration: Registration) -> ImportResult:
         left = erase_from_rejects(context, registration) if registration.kind == "erase" else ""
         totals = publish_rows(context, registration)
         outcomes = await_outcomes(context, registration, totals)
-        with step("write_rejects"):
-            rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
+        rejects = write_rejects(context, registration, outcomes.rejected + outcomes.cells)
     except TerminalError as error:
         return fail(context, registration, error)
     except ImportEndedError:

@@ -89,10 +89,9 @@ def _of_workers(splitter: Splitter, stored: Iterator[Reject]) -> Iterator[tuple[
 
 
 def _write(context: ImportContext, registration: Registration, expected: int, rejected: Rejected) -> RejectsFile:
-    if not expected:
-        return RejectsFile(None, 0, 0, ())
     try:
-        return _write_file(context, registration, expected, rejected)
+        with step("write_rejects"):
+            return _write_file(context, registration, expected, rejected) if expected else RejectsFile(None, 0, 0, ())
     except TerminalError as error:
         if error.code == "REDIS_DENIED":
             raise
