@@ -98,11 +98,14 @@ def count_exported(store: Store, domain: str, partitions: int, connection: str, 
 
 
 def drop_exported(store: Store, domain: str, partitions: int, export_id: str) -> None:
-    """Nobody has got what was kept."""
+    """Nobody has got what was kept. On disk before it returns, as the note that tells of it may be forgotten then; again changes nothing."""
     for partition in range(partitions):
         key = keys.exporting(domain, partition, export_id)
         with store.on_node_of(key, "dropping what was not exported") as node:
             node.unlink(key)
+    barrier(store, partition_marks(domain, range(partitions)))
+    if any(_kept(store, domain, export_id, range(partitions)).values()):
+        raise write_lost("an export")
 
 
 def _kept(store: Store, domain: str, export_id: str, partitions: Iterable[int]) -> dict[int, bool]:
