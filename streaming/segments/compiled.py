@@ -20,7 +20,8 @@ from headrace.schema import StoredProperty
 from headrace.segment_set import SegmentSet
 from headrace.segment_values import NEGATIVE, Comparison, canonical, read_bounds
 from headrace.segments import Combine, Segment
-from profile_store.records import ESCAPE, ITEM
+from profile_store.records import ESCAPE, ITEM, has_control_characters
+from profile_store.records import stored as stored_form
 from streaming.merge.vectors import Mask, bools
 
 _NUMBER = pa.decimal128(38, FRACTION_DIGITS)
@@ -169,26 +170,28 @@ def _mask(one: Predicate, columns: Columns, stored: StoredProperty, items: str) 
     """Of each value: of the profile's one, or with `items` of all items of all lists."""
     if one.comparison in ("inclusive", "list_contains", "equal", "on"):
         return _equal(one, columns, stored, items)
-    if one.comparison in _TEXT:
-        texts = _prepare(columns, stored, f"{items}texts")
-        found = np.zeros(len(texts), bool)
-        for value in one.values:
-            found |= bools(_TEXT[one.comparison](texts, value))
-        return found
+    if one.comparison in _INSIDE:
+        return _any_value(_INSIDE[one.comparison], _prepare(columns, stored, f"{items}plain"), one.values)
+    if one.comparison == "begins_with":
+        return _any_value(pc.starts_with, _prepare(columns, stored, f"{items}texts"), map(stored_form, one.values))
     return _ordered(one, columns, stored, items)
 
 
-_TEXT: dict[Comparison, Callable[[Any, str], Any]] = {
-    "contains": pc.match_substring,
-    "begins_with": pc.starts_with,
-    "ends_with": pc.ends_with,
-}
+_INSIDE: dict[Comparison, Callable[[Any, str], Any]] = {"contains": pc.match_substring, "ends_with": pc.ends_with}
+"""What is found in the middle of a text may be half an escape in stored form; what is equal, or begins alike, is so in stored form too."""
+
+
+def _any_value(matches: Callable[[Any, str], Any], texts: Any, values: Iterable[str]) -> Mask:
+    found = np.zeros(len(texts), bool)
+    for value in values:
+        found |= bools(matches(texts, value))
+    return found
 
 
 def _equal(one: Predicate, columns: Columns, stored: StoredProperty, items: str) -> Mask:
     texts = _prepare(columns, stored, f"{items}texts")
     days = [value for value in one.values if stored.type == "datetime" and "T" not in value]
-    others = [value for value in one.values if value not in days]
+    others = [stored_form(value) for value in one.values if value not in days]
     found = bools(pc.is_in(texts, pa.array(others, pa.string()))) if len(others) > 1 else np.zeros(len(texts), bool)
     if len(others) == 1:
         found = bools(pc.equal(texts, others[0]))
@@ -248,7 +251,7 @@ def _lists(columns: Columns, stored: StoredProperty) -> Any:
 
 def _plain(texts: Any) -> Any:
     """Without the escapes of stored form."""
-    if not pc.any(pc.match_substring(texts, ESCAPE)).as_py():
+    if not has_control_characters(texts):
         return texts
     for code, character in (
         ("1", ITEM),
@@ -272,16 +275,6 @@ def _small(texts: Any) -> Any:
         return None
 
 
-def _single_texts(columns: Columns, stored: StoredProperty) -> Any:
-    column = columns.get(stored.id)
-    return _plain(column) if stored.type == "text" else column
-
-
-def _item_texts(columns: Columns, stored: StoredProperty) -> Any:
-    flat = _prepare(columns, stored, "lists").flatten()
-    return _plain(flat) if stored.type == "text" else flat
-
-
 def _parents(columns: Columns, stored: StoredProperty) -> Any:
     return pc.list_parent_indices(_prepare(columns, stored, "lists")).to_numpy(zero_copy_only=False).astype(np.int64)
 
@@ -289,8 +282,10 @@ def _parents(columns: Columns, stored: StoredProperty) -> Any:
 _PREPARE: dict[str, Callable[[Columns, StoredProperty], Any]] = {
     "lists": _lists,
     "parents": _parents,
-    "texts": _single_texts,
-    "itemstexts": _item_texts,
+    "texts": lambda columns, stored: columns.get(stored.id),
+    "itemstexts": lambda columns, stored: _prepare(columns, stored, "lists").flatten(),
+    "plain": lambda columns, stored: _plain(_prepare(columns, stored, "texts")),
+    "itemsplain": lambda columns, stored: _plain(_prepare(columns, stored, "itemstexts")),
     "moments": lambda columns, stored: _moments(_prepare(columns, stored, "texts")),
     "itemsmoments": lambda columns, stored: _moments(_prepare(columns, stored, "itemstexts")),
     "numbers": lambda columns, stored: _prepare(columns, stored, "texts").cast(_NUMBER),
