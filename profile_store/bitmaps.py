@@ -17,6 +17,8 @@ Span = tuple[int, bytes]
 """Where it begins, in bytes, and what it is from there on."""
 NEAR = 256
 """Changes so few bytes apart are sent as one span: what lies between costs less than another command."""
+DENSE = 16
+"""Up to so many bytes for each number, to go through all of their bits is faster than to reach for each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,20 +32,11 @@ class Bitmap:
         """What to write so that each profile (each number once) is a member or not, as wanted; nothing where all are. Changes nothing here: see `write`."""
         if not len(numbers):
             return ()
-        places, masks = numbers >> 3, (128 >> (numbers & 7)).astype(np.uint8)
-        there = self.bits if (end := int(places.max()) + 1) <= len(self.bits) else _padded(self.bits, end)
-        differing = ((there[places] & masks) != 0) != wanted
-        if not differing.any():
-            return ()
-        order = np.flatnonzero(differing)[np.argsort(places[differing], kind="stable")]
-        places, masks = places[order], masks[order]
-        found = []
-        for start, stop in _runs(places):
-            first = int(places[start])
-            part = there[first : int(places[stop - 1]) + 1].copy()
-            np.bitwise_xor.at(part, places[start:stop] - first, masks[start:stop])
-            found.append((first, part.tobytes()))
-        return tuple(found)
+        first, end = int(numbers.min()) >> 3, (int(numbers.max()) >> 3) + 1
+        before = (self.bits if end <= len(self.bits) else _padded(self.bits, end))[first:end]
+        after = _with(before, numbers - (first << 3), wanted)
+        places = np.flatnonzero(after != before)
+        return tuple((first + int(places[start]), after[places[start] : places[stop - 1] + 1].tobytes()) for start, stop in _runs(places))
 
     def write(self, spans: tuple[Span, ...]) -> None:
         """They are in Redis now."""
@@ -57,7 +50,21 @@ def _padded(bits: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     return np.concatenate((bits, np.zeros(size - len(bits), np.uint8)))
 
 
+def _with(before: npt.NDArray[np.uint8], numbers: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """A copy in which the bits `numbers` are as wanted."""
+    if len(before) <= DENSE * len(numbers):
+        bits = np.unpackbits(before)
+        bits[numbers] = wanted
+        return np.packbits(bits)
+    after, places, masks = before.copy(), numbers >> 3, (128 >> (numbers & 7)).astype(np.uint8)
+    np.bitwise_or.at(after, places, masks)
+    np.bitwise_xor.at(after, places[~wanted], masks[~wanted])
+    return after
+
+
 def _runs(places: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """(first, end) of each run of ascending places that are near each other."""
+    """(first, end) of each run of ascending places that are near each other; of no places, none."""
+    if not len(places):
+        return
     breaks = np.flatnonzero(np.diff(places) > NEAR) + 1
-    return pairwise([0, *breaks.tolist(), len(places)])
+    yield from pairwise([0, *breaks.tolist(), len(places)])

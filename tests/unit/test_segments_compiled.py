@@ -29,7 +29,7 @@ SCHEMA = DomainSchema(
 )
 
 VALUES: dict[str, tuple[str, ...]] = {
-    "text": ("a", "ab", "b", "B", "ä", "0", "1", "\x1c0", "x\x1ey", "line\nend", "\x1c", "a b", "%"),
+    "text": ("a", "ab", "b", "B", "ä", "0", "1", "\x1c0", "x\x1ey", "line\nend", "\nend", "\x1c", "a b", "%"),
     "number": (
         "0",
         "1",
