@@ -42,6 +42,7 @@ FAILPOINTS: dict[str, str] = {
     "raise_floor": "a partition takes no more messages of the import",
     "drop_import": "a partition forgets the import's counts",
     "unpin": "the copy of the object is deleted",
+    "announce_end": "how the import ended is made known to the imports topic",
     "end": "the file is noted as imported, and the next import gets its turn",
     # an upload job: the API, and its flow
     "create_upload_job": "an upload job comes into being",

@@ -1,13 +1,14 @@
 """The imports of a domain as Kafka remembers them: a topic of one partition, compacted, the registration's JSON under its number (SPEC R5).
 
 It is what is left of an import where Redis comes back from a backup. It is written in the order of the numbers, without a gap: who knows its highest
-number knows how far it goes.
+number knows how far it goes. At the end of an import it is written once more, with how it ended in a header.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -20,9 +21,19 @@ from streaming.kafka import client_config, imports_topic, producer_config
 _SECONDS = 30.0
 _LOOK_BACK = 100
 """Messages: drivers that woke late may have written some behind the newest."""
+_END = "end"
+_UNKNOWN = (KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
-def write_registrations(settings: KafkaSettings, registrations: Iterable[Registration]) -> None:
+@dataclass(frozen=True, slots=True)
+class KnownImport:
+    """`end`: COMPLETE or FAILED; empty where Kafka was not told: it is open, or was begun by a release that did not tell."""
+
+    registration: Registration
+    end: str = ""
+
+
+def write_imports(settings: KafkaSettings, imports: Iterable[KnownImport]) -> None:
     """In their order, the next only when Kafka has confirmed the one before: a gap would never be closed. Raises TransientError."""
     producer, failed = Producer({**producer_config(settings), "linger.ms": 0, "enable.idempotence": False}), list[KafkaError]()
 
@@ -30,10 +41,14 @@ def write_registrations(settings: KafkaSettings, registrations: Iterable[Registr
         if error is not None:
             failed.append(error)
 
-    for one in registrations:
+    for known in imports:
+        one = known.registration
+        headers: dict[str, str | bytes | None] = {_END: known.end.encode()} if known.end else {}
         topic = imports_topic(settings, one.domain)
         try:
-            producer.produce(topic, one.as_json().encode(), str(one.import_seq).encode(), partition=0, on_delivery=delivered)
+            producer.produce(
+                topic, one.as_json().encode(), str(one.import_seq).encode(), partition=0, headers=headers, on_delivery=delivered
+            )
         except KafkaException as error:
             raise _unavailable("take", error) from error
         if producer.flush(_SECONDS) or failed:
@@ -47,14 +62,19 @@ def last_registration(settings: KafkaSettings, domain: str) -> Registration | No
     It need not be the last that was written: a driver that slept between its look and its writing writes behind newer ones.
     """
     with _reader(settings) as consumer:
-        found = list(_read(consumer, imports_topic(settings, domain), domain, last=_LOOK_BACK))
+        found = [one.registration for one in _read(consumer, imports_topic(settings, domain), domain, last=_LOOK_BACK)]
     return max(reversed(found), key=lambda one: one.import_seq, default=None)
 
 
-def read_registrations(settings: KafkaSettings, domain: str) -> dict[int, Registration]:
+def read_imports(settings: KafkaSettings, domain: str) -> dict[int, KnownImport]:
     """All of them by their numbers, in order. Raises UnsupportedFormatError, TransientError."""
+    found: dict[int, KnownImport] = {}
     with _reader(settings) as consumer:
-        found = {one.import_seq: one for one in _read(consumer, imports_topic(settings, domain), domain)}
+        for one in _read(consumer, imports_topic(settings, domain), domain):
+            before = found.get(one.registration.import_seq)
+            same = before is not None and before.registration.token == one.registration.token
+            # A driver that slept may have written behind its import's end that it begins.
+            found[one.registration.import_seq] = before if before is not None and same and before.end and not one.end else one
     return dict(sorted(found.items()))
 
 
@@ -71,12 +91,9 @@ def _reader(settings: KafkaSettings) -> Iterator[Any]:
         consumer.close()
 
 
-def _read(consumer: Any, topic: str, domain: str, last: int | None = None) -> Iterator[Registration]:
+def _read(consumer: Any, topic: str, domain: str, last: int | None = None) -> Iterator[KnownImport]:
     """Up to the end as it is now; `last`: only so many."""
-    there = consumer.list_topics(topic, timeout=_SECONDS).topics.get(topic)
-    if there is None or there.error is not None or not there.partitions:
-        return
-    low, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_SECONDS)
+    low, end = _watermarks(consumer, topic)
     place = low if last is None else max(low, end - last)
     if place >= end:
         return
@@ -92,7 +109,28 @@ def _read(consumer: Any, topic: str, domain: str, last: int | None = None) -> It
             raise KafkaException(refused)
         place = message.offset() + 1
         if message.value() is not None:
-            yield Registration.from_json(domain, int(message.key()), message.value().decode())
+            how = dict(message.headers() or ()).get(_END, b"")
+            yield KnownImport(Registration.from_json(domain, int(message.key()), message.value().decode()), how.decode())
+
+
+def _watermarks(consumer: Any, topic: str) -> tuple[int, int]:
+    """The first offset, and the one that comes next; equal where the topic is empty, or not there.
+
+    The offsets are asked for first: to ask a new connection which topics there are takes 50 ms, which an import's run would wait for three times.
+    """
+    place = TopicPartition(topic, 0)
+    try:
+        low, end = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() not in _UNKNOWN:
+            raise
+    else:
+        return low, end
+    there = consumer.list_topics(topic, timeout=_SECONDS).topics.get(topic)
+    if there is None or there.error is not None or not there.partitions:
+        return 0, 0
+    low, end = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+    return low, end
 
 
 def _unavailable(what: str, why: object) -> TransientError:

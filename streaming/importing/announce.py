@@ -1,4 +1,5 @@
-"""An import is made known to Kafka before its first row is published, so that nothing can have been applied which a restored store could not learn of.
+"""An import is made known to Kafka before its first row is published, so that nothing can have been applied which a restored store could not learn of;
+and its end before the next run can take its file for imported, or for failed.
 
 Redis first, and durably; then the imports topic; then rows. A store that knows less than that topic has lost something: no number is given in it
 before `headrace recover` has put back what it lost, or the number would be given twice (SPEC R5).
@@ -11,7 +12,7 @@ from headrace.failpoints import step
 from profile_store import sequence
 from profile_store.registration import Registration
 from streaming.importing.context import ImportContext
-from streaming.imports_topic import last_registration, write_registrations
+from streaming.imports_topic import KnownImport, last_registration, write_imports
 
 
 class StoreBehindError(HeadraceError):
@@ -55,4 +56,18 @@ def announce(context: ImportContext, registration: Registration) -> None:
         return
     first = 1 if known is None else known.import_seq + 1
     with step("announce"):
-        write_registrations(context.kafka, (sequence.load_needed(context.store, domain, number) for number in range(first, import_seq + 1)))
+        write_imports(context.kafka, (_known(context, domain, number) for number in range(first, import_seq + 1)))
+
+
+def announce_end(context: ImportContext, registration: Registration, state: str) -> None:
+    """`state`: COMPLETE or FAILED. As `announce` does, for an import that failed before it was known. Repeatable."""
+    announce(context, registration)
+    with step("announce_end"):
+        write_imports(context.kafka, [KnownImport(registration, state)])
+
+
+def _known(context: ImportContext, domain: str, number: int) -> KnownImport:
+    """With how it ended, where that is on record: the topic was lost."""
+    result = sequence.read_result(context.store, domain, number)
+    state = "" if result is None else result["state"]
+    return KnownImport(sequence.load_needed(context.store, domain, number), "" if state == sequence.FAILING else state)

@@ -15,6 +15,7 @@ from headrace.outcomes import Outcomes
 from profile_store import counts, runs, sequence
 from profile_store.ledger import LedgerEntry
 from profile_store.registration import Registration
+from streaming.importing.announce import announce_end
 from streaming.importing.await_outcomes import await_silence
 from streaming.importing.context import ImportContext, ImportEndedError
 from streaming.importing.pinned_copy import unpin_source
@@ -117,6 +118,7 @@ def _end(context: ImportContext, result: ImportResult) -> None:
     counts.drop_import(context.store, domain, partitions, import_seq)
     identity = identity_of_registration(registration)
     unpin_source(context, registration, identity)
+    announce_end(context, registration, result.state)
     with step("end"):
         sequence.end(context.store, registration, identity, _entry_of(result))
 

@@ -18,12 +18,12 @@ from profile_store.recovery import Restored
 from profile_store.registration import Registration
 from profile_store.registry import StoredDomain
 from streaming.importing.await_turn import LOOK_SECONDS, take_up
-from streaming.importing.close import ImportResult, fail_import, result_of
+from streaming.importing.close import COMPLETE, ImportResult, fail_import, result_of
 from streaming.importing.context import ImportContext, Progress
 from streaming.importing.drive import leased
 from streaming.importing.publish import open_source
 from streaming.importing.register import identity_of_registration
-from streaming.imports_topic import last_registration, read_registrations
+from streaming.imports_topic import KnownImport, last_registration, read_imports
 from streaming.split import SPLITTER_FORMAT
 from streaming.topics import domains_with_imports_topic, make_topics
 
@@ -84,13 +84,13 @@ def recover(context: ImportContext, name: str, owner: str) -> Recovery:
     """
     domain = registry.get_domain(context.store, name)
     make_topics(context.kafka, name, domain.partitions)
-    known = read_registrations(context.kafka, name)
+    known = read_imports(context.kafka, name)
     _refuse_parts_of_different_moments(context, domain)
     lost = _register_again(context, domain, known)
     there = sequence.open_registrations(context.store, name)
     _refuse_unknown_connections(context, there)
     _refuse_other_splitter(there)
-    superseded = _superseded(there)
+    superseded = _superseded(there, known)
     for one in there:
         _see_through(context, one, owner, superseded)
     return Recovery(
@@ -108,11 +108,11 @@ def _refuse_parts_of_different_moments(context: ImportContext, domain: StoredDom
         )
 
 
-def _register_again(context: ImportContext, domain: StoredDomain, known: dict[int, Registration]) -> set[int]:
+def _register_again(context: ImportContext, domain: StoredDomain, known: dict[int, KnownImport]) -> set[int]:
     """The numbers that the store lacked. Nothing is put back unless all can be."""
     store, name = context.store, domain.name
     last = sequence.last_number(store, name)
-    lost = [one for number, one in known.items() if number > last]
+    lost = [one.registration for number, one in known.items() if number > last]
     for number, one in enumerate(lost, last + 1):
         if one.import_seq != number:
             raise NotRecoverableError(
@@ -120,7 +120,7 @@ def _register_again(context: ImportContext, domain: StoredDomain, known: dict[in
                 hint="Restore a later backup; or keep what is there, as docs/operations.md says.",
             )
     _refuse_other_domain(domain, lost)
-    for one in known.values():
+    for one in (each.registration for each in known.values()):
         if recovery.restore_registration(store, one, identity_of_registration(one)) in (Restored.TAKEN, Restored.GAP):
             raise NotRecoverableError(
                 f"Import {one.import_seq} of domain {name} is other work in Redis than in Kafka: something was imported after the restore.",
@@ -174,18 +174,24 @@ def _refuse_other_splitter(there: list[Registration]) -> None:
             )
 
 
-def _superseded(there: list[Registration]) -> set[int]:
-    """Imports that had failed: the same file under the same configuration got another number, with no other import of it between.
+def _superseded(there: list[Registration], known: dict[int, KnownImport]) -> set[int]:
+    """Imports that had failed, and whose file then was imported again: the same file under the same configuration got another number, with no other
+    import of it between. Were such a one driven again it might succeed this time, and its rows would count twice.
 
-    Were such a one driven again it might succeed this time, and its rows would count twice.
+    One that was complete counts with the later one, as it did: its goal was removed, and defined again. Where Kafka was not told of an end (by a release
+    that did not tell), it had failed: that is why people import a file again.
     """
+
+    def known_end(one: Registration) -> str:
+        return known[one.import_seq].end if one.import_seq in known else ""
+
     failed, latest = set[int](), dict[tuple[str, ...], Registration]()
     for one in there:
         if one.kind != "import" or one.replay is not None:  # a replay takes nothing that another has taken
             continue
         place = (one.connection, one.goal, one.needed_source.bucket, one.needed_source.key)
         before = latest.get(place)
-        if before is not None and identity_of_registration(before) == identity_of_registration(one):
+        if before is not None and known_end(before) != COMPLETE and identity_of_registration(before) == identity_of_registration(one):
             failed.add(before.import_seq)
         latest[place] = one
     return failed

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 
 from headrace.errors import TransientError
 from headrace.settings import KafkaSettings
-from streaming.imports_topic import last_registration, read_registrations, write_registrations
+from streaming.imports_topic import KnownImport, last_registration, read_imports, write_imports
 from streaming.kafka import client_config, imports_topic
 from streaming.topics import domains_with_imports_topic, make_topics, partitions_of
 from tests.golden.examples import IMPORT, SCHEMA_CHANGE
@@ -29,17 +29,32 @@ def test_what_is_written_is_read_by_number_the_last_of_each(settings: KafkaSetti
     assert partitions_of(settings, imports_topic(settings, domain_name)) == 1
     assert domain_name in domains_with_imports_topic(settings)
     assert last_registration(settings, domain_name) is None
-    assert read_registrations(settings, domain_name) == {}
+    assert read_imports(settings, domain_name) == {}
     first, second = replace(IMPORT, domain=domain_name, import_seq=1), replace(SCHEMA_CHANGE, domain=domain_name, import_seq=2)
-    write_registrations(settings, [first, second])
+    write_imports(settings, [KnownImport(first), KnownImport(second)])
     assert last_registration(settings, domain_name) == second
     again = replace(first, run_id="again")
-    write_registrations(settings, [again])
+    write_imports(settings, [KnownImport(again)])
     assert last_registration(settings, domain_name) == second, "a driver that woke late wrote behind it"
     second_again = replace(second, run_id="again")
-    write_registrations(settings, [second_again])
+    write_imports(settings, [KnownImport(second_again)])
     assert last_registration(settings, domain_name) == second_again
-    assert read_registrations(settings, domain_name) == {1: again, 2: second_again}
+    assert read_imports(settings, domain_name) == {1: KnownImport(again), 2: KnownImport(second_again)}
+
+
+@pytest.mark.spec("R5")
+def test_how_an_import_ended_is_known_whoever_writes_behind_it(settings: KafkaSettings, domain_name: str) -> None:
+    make_topics(settings, domain_name, 4)
+    first, second = (replace(IMPORT, domain=domain_name, import_seq=number) for number in (1, 2))
+    write_imports(settings, [KnownImport(first), KnownImport(first, "COMPLETE"), KnownImport(second), KnownImport(second, "FAILED")])
+    write_imports(settings, [KnownImport(first)])
+    assert read_imports(settings, domain_name) == {1: KnownImport(first, "COMPLETE"), 2: KnownImport(second, "FAILED")}
+    assert last_registration(settings, domain_name) == second
+    write_imports(settings, [KnownImport(second, "COMPLETE")])
+    assert read_imports(settings, domain_name)[2].end == "COMPLETE", "it was driven again, and came to another end"
+    other = replace(second, token="f" * 32)
+    write_imports(settings, [KnownImport(other)])
+    assert read_imports(settings, domain_name)[2] == KnownImport(other), "other work under the same number has not ended"
 
 
 @pytest.mark.spec("R5")
@@ -62,4 +77,4 @@ def test_a_topic_that_is_not_there_takes_nothing(apache_kafka: str, domain_name:
     settings = KafkaSettings(bootstrap_servers=apache_kafka)
     monkeypatch.setattr("streaming.imports_topic._SECONDS", 2.0)
     with pytest.raises(TransientError, match="KAFKA_UNAVAILABLE"):
-        write_registrations(settings, [replace(IMPORT, domain=domain_name, import_seq=1)])
+        write_imports(settings, [KnownImport(replace(IMPORT, domain=domain_name, import_seq=1))])

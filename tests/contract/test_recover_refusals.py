@@ -20,10 +20,11 @@ from profile_store.recovery import disagreements
 from profile_store.registration import Registration
 from streaming.importing.announce import StoreBehindError, announce
 from streaming.importing.await_turn import finish
+from streaming.importing.change_goals import delete_goal
 from streaming.importing.close import fail_import
 from streaming.importing.erase import register_erasure
 from streaming.importing.recover import NotRecoverableError, forgotten_domains, recover
-from streaming.imports_topic import read_registrations, write_registrations
+from streaming.imports_topic import KnownImport, read_imports, write_imports
 from streaming.kafka import client_config, imports_topic
 from streaming.topics import partitions_of
 from tests.contract.lost_store import PARTITIONS, World, goal, goals, people, table
@@ -70,6 +71,27 @@ def test_an_import_that_had_failed_and_was_repeated_does_not_count_twice(world: 
     assert [(one.registration.import_seq, one.failed_before, one.result and one.result.state) for one in found] == [
         (2, True, "FAILED"),
         (3, False, "COMPLETE"),
+    ]
+    assert world.real.profiles(world.domain) == world.oracle
+
+
+@pytest.mark.spec("R5")
+def test_a_file_that_was_complete_twice_counts_twice_again(world: World) -> None:
+    """The goal was removed in between, and defined again: it knew no file any more, and the sums were added once more."""
+    context, rows = world.real.context, table(2)
+    with world.real.workers(world.domain):
+        world.imports(0, "a.csv", table(1))
+        backup = world.backup()
+        world.imports(0, "b.csv", rows)
+        delete_goal(world.real.store, "crm", world.connection.import_goals[0].id)
+        world.connection = world.apply()
+        world.expect(0, table(1))
+        world.expect(0, rows)
+        assert [(one.registration.import_seq, one.state) for one in world.real.run(world.connection)] == [(3, "COMPLETE"), (4, "COMPLETE")]
+        world.restore(backup)
+        found = recover(context, world.domain, "operator").imports
+    assert [(one.registration.import_seq, one.failed_before, one.result and one.result.state) for one in found] == [
+        (number, False, "COMPLETE") for number in (2, 3, 4)
     ]
     assert world.real.profiles(world.domain) == world.oracle
 
@@ -204,10 +226,12 @@ def test_a_number_that_was_given_to_other_work_is_an_error(world: World) -> None
     context, domain = world.real.context, world.domain
     backup = world.backup()
     world.begins(0, "a.csv", table(1))
-    known = read_registrations(context.kafka, domain)
+    known = read_imports(context.kafka, domain)
     world.restore(backup)
     mine = world.connection.import_goals[1]
-    other = Registration(domain, 0, "import", "crm", mine.id, "run-9", known[1].source, known[1].plan, "other", 1, 1)
+    other = Registration(
+        domain, 0, "import", "crm", mine.id, "run-9", known[1].registration.source, known[1].registration.plan, "other", 1, 1
+    )
     assert sequence.register(world.real.store, other, "other work") == (1, True)
     with pytest.raises(NotRecoverableError, match="other work"):
         recover(context, domain, "operator")
@@ -233,7 +257,7 @@ def test_a_hole_in_what_kafka_knows_is_an_error_and_nothing_is_put_back(world: W
     context, domain = world.real.context, world.domain
     backup = world.backup()
     first = world.begins(0, "a.csv", table(1))
-    write_registrations(context.kafka, [Registration.from_json(domain, 3, first.as_json())])
+    write_imports(context.kafka, [KnownImport(Registration.from_json(domain, 3, first.as_json()))])
     world.restore(backup)
     with pytest.raises(NotRecoverableError, match=r"Import 2 of domain \w+ is neither"):
         recover(context, domain, "operator")
@@ -272,5 +296,5 @@ def test_an_imports_topic_that_was_deleted_is_written_again_with_the_next_import
         admin.delete_topics([topic])[topic].result(30)
         eventually(lambda: partitions_of(kafka, topic) == 0, within=30, what="the imports topic is gone")
         world.imports(1, "b.csv", table(2))
-    known = read_registrations(kafka, world.domain)
-    assert known == {number: sequence.load_needed(world.real.store, world.domain, number) for number in (1, 2)}
+    known = read_imports(kafka, world.domain)
+    assert known == {number: KnownImport(sequence.load_needed(world.real.store, world.domain, number), "COMPLETE") for number in (1, 2)}

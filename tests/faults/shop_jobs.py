@@ -33,6 +33,7 @@ OF_A_JOBS_FLOW = (
     "result",
     "raise_floor",
     "drop_import",
+    "announce_end",
     "end",
 )
 AT_A_STEP = 0.6
