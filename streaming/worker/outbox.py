@@ -30,15 +30,32 @@ log = logging.getLogger("headrace.worker")
 LOOK_SECONDS = 0.25
 UNHEARD_SECONDS = 3.0
 """A receiver that applied nothing of a lane for so long gets all of it again: the topic may be new, the receiver too."""
+MOST_DOUBLED = 4
+"""Where it still applies nothing (its partition may be paused for hours), the pause is doubled so often at most."""
 
 
 @dataclass(slots=True)
-class _Lane:
-    """From one of our partitions to one neighbour. `entries`: (commit, entry) by number, not heard yet; `published`: how many of them are in Kafka."""
+class Lane:
+    """From one of our partitions to one neighbour. `entries`: (commit, entry) by number, not heard yet; `published`: how many of them are in Kafka.
+
+    `moved`: when something was published or heard; `repeated`: how often all was published again since something was heard.
+    """
 
     entries: deque[tuple[int, OutboxEntry]] = field(default_factory=deque)
     published: int = 0
     moved: float = 0.0
+    repeated: int = 0
+
+    def hear(self, number: int, now: float) -> list[OutboxEntry]:
+        """The receiver has everything up to `number`: what that is. Where it hears nothing for long, all counts as not published."""
+        heard = []
+        while self.entries and self.entries[0][1].number <= number:
+            heard.append(self.entries.popleft()[1])
+            self.published = max(0, self.published - 1)
+            self.moved, self.repeated = now, 0
+        if self.published and now - self.moved > UNHEARD_SECONDS * 2 ** min(self.repeated, MOST_DOUBLED):
+            self.published, self.moved, self.repeated = 0, now, self.repeated + 1
+        return heard
 
 
 class Outbox:
@@ -51,7 +68,7 @@ class Outbox:
         self._settings = settings
         self._producer: Any = None
         self._lock = threading.Lock()
-        self._lanes: dict[tuple[int, int], _Lane] = {}
+        self._lanes: dict[tuple[int, int], Lane] = {}
         self._bytes: dict[int, int] = {}
         self._heard: dict[int, list[tuple[int, int]]] = {}
         self._stopping = threading.Event()
@@ -68,7 +85,7 @@ class Outbox:
         """What the `commit`-th commit of a partition left."""
         with self._lock:
             for entry in entries:
-                self._lanes.setdefault((source, entry.target), _Lane()).entries.append((commit, entry))
+                self._lanes.setdefault((source, entry.target), Lane()).entries.append((commit, entry))
                 self._bytes[source] = self._bytes.get(source, 0) + len(entry.value)
 
     def forget(self, sources: Iterable[int]) -> None:
@@ -164,14 +181,7 @@ class Outbox:
                 for source, entries in heard.items():
                     self._heard.setdefault(source, []).extend(entries)
 
-    def _drop(self, source: int, lane: _Lane, heard: int) -> list[tuple[int, int]]:
-        dropped = []
-        while lane.entries and lane.entries[0][1].number <= heard:
-            _, entry = lane.entries.popleft()
-            lane.published = max(0, lane.published - 1)
-            lane.moved = time.monotonic()
-            self._bytes[source] -= len(entry.value)
-            dropped.append((entry.target, entry.number))
-        if lane.published and time.monotonic() - lane.moved > UNHEARD_SECONDS:
-            lane.published, lane.moved = 0, time.monotonic()
-        return dropped
+    def _drop(self, source: int, lane: Lane, heard: int) -> list[tuple[int, int]]:
+        dropped = lane.hear(heard, time.monotonic())
+        self._bytes[source] -= sum(len(entry.value) for entry in dropped)
+        return [(entry.target, entry.number) for entry in dropped]
