@@ -61,13 +61,20 @@ class RedisSettings(BaseSettings):
         default="waitaof",
         description="what makes a commit durable: WAITAOF, a server with appendfsync always, or (may lose the last second) neither",
     )
+    replicas: int = Field(
+        default=0,
+        ge=0,
+        description="with `waitaof`: so many replicas of each node have a write on disk, too, before anything relies on it; a failover to one of them loses nothing then",
+    )
     timeout_seconds: float = Field(default=10.0, description="of one command; a server that is silent for longer counts as unavailable")
     ca_file: str = Field(
         default="", description="with rediss://: PEM file of who signed the server's certificate; absent: whom this system trusts"
     )
 
     @model_validator(mode="after")
-    def _fits_its_url(self) -> Self:
+    def _fits(self) -> Self:
+        if self.replicas and self.durability != "waitaof":
+            raise ValueError("REPLICAS is used with DURABILITY waitaof only: nothing else waits for them")
         if self.ca_file and not self.url.get_secret_value().startswith("rediss:"):
             raise ValueError("CA_FILE is used with a URL that begins with rediss:// only")
         return self

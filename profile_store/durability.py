@@ -48,7 +48,7 @@ def read_durable(store: Store, mark: str, read: Callable[[Any], T]) -> T:
         try:
             found = read(connection)
             if store.settings.durability == "waitaof":
-                _wait(connection, mark)
+                _wait(connection, mark, store.settings.replicas)
         finally:
             connection.close()
     return found
@@ -71,8 +71,13 @@ def write_lost(what: str) -> TransientError:
     return TransientError(f"Redis came back without what was just written about {what}.", code="WRITE_LOST")
 
 
-def _wait(connection: Any, mark: str) -> None:
+def _wait(connection: Any, mark: str, replicas: int) -> None:
     connection.hset(mark, "mark", "1")
-    local, _replicas = connection.execute_command("WAITAOF", 1, 0, _WAIT_MS)
+    local, remote = connection.execute_command("WAITAOF", 1, replicas, _WAIT_MS)
     if local < 1:
         raise TransientError(f"Redis did not make a write durable within {_WAIT_MS / 1000:g} s.", code="NOT_DURABLE")
+    if remote < replicas:
+        raise TransientError(
+            f"Of the {replicas} replicas that have to have a write on disk (HEADRACE_REDIS_REPLICAS), {remote} had it within {_WAIT_MS / 1000:g} s.",
+            code="NOT_DURABLE",
+        )

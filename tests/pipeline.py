@@ -175,6 +175,7 @@ class Pipeline:
             "HEADRACE_REDIS_URL": redis.url.get_secret_value(),
             "HEADRACE_REDIS_CLUSTER": str(redis.cluster),
             "HEADRACE_REDIS_DURABILITY": redis.durability,
+            "HEADRACE_REDIS_REPLICAS": str(redis.replicas),
             "HEADRACE_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "HEADRACE_KAFKA_SESSION_TIMEOUT_MS": str(kafka.session_timeout_ms),
             "HEADRACE_S3_ENDPOINT_URL": self.access.endpoint_url or "",

@@ -57,11 +57,19 @@ class CutProxy:
         with self._lock:
             self._cut = _Cut(direction, after_bytes, times) if times else None
 
+    def forward_to(self, upstream_host: str, upstream_port: int) -> None:
+        """From now on. Every connection there is is closed."""
+        self._upstream = (upstream_host, upstream_port)
+        self._break_all()
+
     def close(self) -> None:
         """Closes the listener and every connection."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._break_all()
+
+    def _break_all(self) -> None:
         with self._lock:
             open_sockets = list(self._sockets)
         for each in open_sockets:
