@@ -64,7 +64,7 @@ class RedisSettings(BaseSettings):
     replicas: int = Field(
         default=0,
         ge=0,
-        description="with `waitaof`: so many replicas of each node have a write on disk, too, before anything relies on it; a failover to one of them loses nothing then",
+        description="with `waitaof`: so many replicas of a node have a write on disk, too, before anything relies on it: a failover to one loses nothing then",
     )
     timeout_seconds: float = Field(default=10.0, description="of one command; a server that is silent for longer counts as unavailable")
     ca_file: str = Field(
