@@ -13,7 +13,7 @@ from api.model import Route, find_route
 from api.operations import OPERATIONS, may_repeat
 from api.principals import Principal
 from profile_store import audit
-from profile_store.signatures import may_be_made
+from profile_store.signatures import Use, use_of
 
 DOMAIN = "DomainName"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -78,9 +78,19 @@ class Dispatcher:
             where = f" in domain {domain}" if domain is not None and _NAME.fullmatch(domain) else ""
             raise denied(f"Principal {request.principal.name} is not allowed to do {name}{where}.")
         values = parse.read_input(route, request.query, request.body)
-        if not may_repeat(name) and not may_be_made(self._services.store, request.signature, request.attempt, self._remember_seconds):
-            raise ApiError("InvalidSignatureException", 403, "This very request was made before. Sign it anew to repeat it.")
+        if not may_repeat(name):
+            self._refuse_second_use(request)
         return Call(name, values, request.principal, self._services, request.request_id, request.base_url)
+
+    def _refuse_second_use(self, request: Verified) -> None:
+        """A client that makes equal calls within a second waits and signs anew, as SDKs do when they are throttled."""
+        match use_of(self._services.store, request.signature, request.attempt, self._remember_seconds):
+            case Use.ANOTHER:
+                raise throttled(
+                    "An equal call was made in this very second, and has the same signature. Wait for a second, then sign it anew."
+                )
+            case Use.REPLAY:
+                raise ApiError("InvalidSignatureException", 403, "This very request was made before. Sign it anew to repeat it.")
 
     def _note(self, request: Verified, route: Route, **detail: str) -> None:
         """Before it is done. Names and ids of the path alone: what is in the body may be personal."""

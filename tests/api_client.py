@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,9 +84,9 @@ _making = threading.Lock()
 
 @cache
 def client_of(url: str, key_id: str = ADMIN, secret: str = "", verify: str | None = None, **config: Any) -> Any:
-    """A boto3 client that tries nothing again by itself. Making one takes half a second in a session of its own, which reads the model anew."""
+    """A boto3 client that tries nothing again by itself, but for equal calls of one second. Making one takes half a second in a session of its own, which reads the model anew."""
     with _making:
-        return _session.client(
+        made = _session.client(
             "customer-profiles",
             endpoint_url=url,
             region_name="us-east-1",
@@ -94,6 +95,14 @@ def client_of(url: str, key_id: str = ADMIN, secret: str = "", verify: str | Non
             verify=verify,
             config=Config(retries={"total_max_attempts": 1}, proxies={}, **config),
         )
+        made.meta.events.register("needs-retry.customer-profiles", _next_second)
+        return made
+
+
+def _next_second(response: Any, **_: Any) -> float | None:
+    """Where calls are equal and of one second: what any SDK does, without its dice."""
+    said = "" if response is None else response[1].get("Error", {}).get("Message", "")
+    return 1.01 - time.time() % 1 if said.startswith("An equal call") else None
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -28,7 +27,6 @@ from streaming.importing.apply import apply_configuration, plan_configuration
 from tests.api_client import ADMIN, READER, RETAILER, RunningApi, running_api
 from tests.files import csv_bytes
 from tests.pipeline import Pipeline, access_to, pipeline
-from tests.polling import eventually
 from tests.servers.valkey import ValkeyCluster, flush
 
 BUCKET = "api-domains"
@@ -239,32 +237,6 @@ def test_every_call_is_in_the_audit_trail(api: RunningApi, domain_name: str) -> 
         ("api:reader", "DeleteDomain", about, "AccessDeniedException"),
         ("api:admin", "CreateDomain", about, None),
     ]
-
-
-@pytest.mark.spec("U12")
-def test_a_request_counts_once(api: RunningApi, domain_name: str) -> None:
-    """What was sent is sent again, byte by byte, within the window of its date. Two equal calls of one second are a client's own: they have one signature."""
-    client, sent = api.client(user_agent_extra="of this test alone"), list[Any]()
-    client.meta.events.register("before-send.customer-profiles.*", lambda request, **_: sent.append(request))
-    client.create_domain(DomainName=domain_name, DefaultExpirationDays=1)
-    client.delete_domain(DomainName=domain_name)
-    client.list_domains()
-    refused = (403, "InvalidSignatureException")
-    assert [again(one) for one in sent] == [refused, refused, (200, "")]
-    # Who changes what is not signed gains a moment, in which it might be the client itself.
-    eventually(lambda: again(sent[1], uuid.uuid4().hex) == refused, within=10, what="it can't be the client any more")
-    assert domain_name not in domains(client)
-
-
-def again(request: Any, called: str = "") -> tuple[int, str]:
-    headers = {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in request.headers.items()}
-    headers |= {"amz-sdk-invocation-id": called} if called else {}
-    asked = urllib.request.Request(request.url, request.body or None, headers, method=request.method)
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
-            return answer.status, ""
-    except urllib.error.HTTPError as error:
-        return error.code, str(error.headers["x-amzn-errortype"])
 
 
 @pytest.mark.spec("U15")
