@@ -84,7 +84,7 @@ _making = threading.Lock()
 
 @cache
 def client_of(url: str, key_id: str = ADMIN, secret: str = "", verify: str | None = None, **config: Any) -> Any:
-    """A boto3 client that tries nothing again by itself, but for equal calls of one second. Making one takes half a second in a session of its own, which reads the model anew."""
+    """A boto3 client that tries nothing again by itself, but for equal calls of one second. In a session of its own it would take half a second to make."""
     with _making:
         made = _session.client(
             "customer-profiles",
