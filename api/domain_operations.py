@@ -8,8 +8,11 @@ from typing import Any
 from api.call import Call, Handler
 from api.errors import bad_request
 from api.paging import page_of
+from api.upload_operations import remove_uploads
 from headrace.domains import GROUP_MARK
+from headrace.outcomes import Outcomes
 from headrace.standard_fields import standard_domain
+from headrace.upload_jobs import results_of
 from profile_store import registry, retirement, upload_jobs
 from profile_store.registry import StoredDomain
 
@@ -62,11 +65,10 @@ def delete_domain(call: Call) -> dict[str, Any]:
         raise bad_request(f"An upload job of domain {name} is in progress; stop it, or delete the domain then.")
     # Before the domain goes: whoever dies in between leaves nothing in S3 that nobody knows of.
     for job in jobs:
-        before = upload_jobs.forget_upload(store, name, job.id).before
-        if before is not None:
-            call.services.objects.remove_key(before.bucket, before.key)
+        if job.is_over or upload_jobs.end(store, job, "STOPPED", results_of(Outcomes())).done:
+            remove_uploads(call, job)
     if not call.services.engine.delete_domain(name):
-        raise bad_request(f"An import of domain {name} is not over yet; delete it then.")
+        raise bad_request(f"An import or upload job of domain {name} is not over yet, or a file has just come for one; delete it then.")
     return {"Message": f"Domain {name} is deleted."}
 
 

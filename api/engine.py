@@ -19,7 +19,7 @@ class Engine(Protocol):
         """Topics, partitions, and the domain itself, owned by the API: False where there is one of that name."""
 
     def delete_domain(self, domain: str) -> bool:
-        """Nothing of its profiles is left, and its name is free: False while an import of it is not over."""
+        """Nothing of its profiles is left, and its name is free: False while an import of it is not over, or an upload job has to be looked after."""
 
     def create_segment(self, segment: Segment, details: Mapping[str, Any]) -> bool:
         """Read by everybody when this returns; workers learn of it in its turn, behind imports that go on. False where there is one of that name.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.call import Call, Handler
-from api.errors import bad_request, not_found
+from api.errors import ApiError, bad_request, not_found
 from api.paging import USUAL_PAGE, scope_of
 from api.receive_upload import upload_directory
 from headrace.errors import HeadraceError, TransientError
@@ -56,6 +56,8 @@ def start_upload_job(call: Call) -> dict[str, Any]:
         raise bad_request(
             f"Nothing was uploaded for job {job.id} yet. Put the file to the URL that GetUploadJobPath gives, then start the job."
         )
+    if changed.status is None:
+        raise _no_job(job.domain, job.id)
     if not changed.done and changed.status != "IN_PROGRESS":
         raise bad_request(f"Upload job {job.id} is {changed.status}: it can't be started again. Make a new job.")
     try:
@@ -90,31 +92,41 @@ def stop_upload_job(call: Call) -> dict[str, Any]:
     if job.status == "CREATED":
         stopped = upload_jobs.end(store, job, "STOPPED", results_of(Outcomes()))
         if stopped.done:
-            _remove_uploads(call, job)
+            _remove_or_leave(call, job)
             return {}
     asked = upload_jobs.ask_stop(store, job.domain, job.id)
+    if asked.status is None:
+        raise _no_job(job.domain, job.id)
     if not asked.done and asked.status != "STOPPED":
         raise bad_request(f"Upload job {job.id} is {asked.status}: there is nothing to stop any more.")
     return {}
 
 
-def _remove_uploads(call: Call, job: UploadJob) -> None:
-    """Of a job that is over without a run. Where S3 does not answer, the flow that looks after jobs does it."""
+def remove_uploads(call: Call, job: UploadJob) -> None:
+    """Of a job that is over, by whoever does it: a run, or nobody else. Raises HeadraceError where S3 does not do it; then it is looked after."""
     settings = call.services.settings.uploads
+    call.services.objects.remove_files(settings.bucket, upload_directory(settings, job.domain, job.id))
+    upload_jobs.settle(call.services.store, job.domain, job.id)
+
+
+def _remove_or_leave(call: Call, job: UploadJob) -> None:
+    """Of a job that is over without a run. Where S3 does not answer, the flow that looks after jobs does it."""
     try:
-        call.services.objects.remove_files(settings.bucket, upload_directory(settings, job.domain, job.id))
+        remove_uploads(call, job)
     except HeadraceError as error:
         log.warning("what was uploaded for job %s is deleted later: %s", job.id, error)
-        return
-    upload_jobs.settle(call.services.store, job.domain, job.id)
 
 
 def _job(call: Call) -> UploadJob:
     domain, job_id = registry.get_domain(call.services.store, call.input["DomainName"]).name, call.input["JobId"]
     found = upload_jobs.find(call.services.store, domain, job_id)
     if found is None:
-        raise not_found(f"Domain {domain} has no upload job {job_id}.")
+        raise _no_job(domain, job_id)
     return found
+
+
+def _no_job(domain: str, job_id: str) -> ApiError:
+    return not_found(f"Domain {domain} has no upload job {job_id}.")
 
 
 def _item(job: UploadJob) -> dict[str, Any]:

@@ -48,11 +48,11 @@ def claimed(store: Store, domain: str) -> Iterator[Callable[[], None]]:
 
 
 def retire(store: Store, domain: str, partitions: int) -> bool:
-    """Whether the domain is gone: False while an import of it is not over. Who repeats it goes on where the last one died. Raises TransientError."""
+    """Whether the domain is gone: False while an import of it is not over, or an upload job has to be looked after. Who repeats it goes on where the last one died. Raises TransientError."""
     with claimed(store, domain) as renew:
         with translated("retiring a domain"):
             store.client.sadd(keys.retiring(), domain)
-        names = (keys.domain, keys.schema, keys.open_imports, keys.sequence, keys.floor, keys.retired)
+        names = (keys.domain, keys.schema, keys.open_imports, keys.sequence, keys.floor, keys.retired, keys.open_upload_jobs)
         with step("retire_domain"):
             gone = store.run_script("retire_domain", [name(domain) for name in names], [partitions])
         if not gone:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
 
+from headrace.errors import TerminalError
 from headrace.failpoints import step
 from headrace.upload_jobs import ENDS, TRANSITIONS, Status, StatusReason, UploadDefinition, UploadField
 from profile_store import keys
@@ -64,12 +65,14 @@ class Changed:
 
 
 def create(store: Store, domain: str, definition: UploadDefinition) -> UploadJob:
-    """Durable before it returns."""
+    """Durable before it returns. Raises TerminalError NO_SUCH_DOMAIN, TransientError."""
     job = UploadJob(domain, secrets.token_hex(16), definition, "CREATED", _now())
     key, document = keys.upload_job(domain, job.id), json.dumps({"format": JOB_FORMAT, **asdict(definition)}, sort_keys=True)
-    names = [key, keys.upload_jobs(domain), keys.upload_jobs_by_status(domain)]
+    names = [key, keys.upload_jobs(domain), keys.upload_jobs_by_status(domain), keys.domain(domain)]
     with step("create_upload_job"):
-        store.run_script("create_upload_job", names, [document, str(job.created), _place(job)])
+        reply = store.run_script("create_upload_job", names, [document, str(job.created), _place(job)])
+    if text(reply[0]) == "GONE":
+        raise TerminalError(f"Domain {domain} has just been deleted.", code="NO_SUCH_DOMAIN", hint="Make it anew, then the job.")
     if read_durable(store, keys.mark(domain), lambda node: node.hget(key, "definition")) is None:
         raise write_lost(f"an upload job of domain {domain}")
     return job
@@ -210,7 +213,7 @@ def _make(store: Store, domain: str, job_id: str, change: _Change) -> Changed:
     fields = [one for pair in change.says.items() for one in pair]
     reply = store.run_script(
         "change_upload_job",
-        [key, keys.open_upload_jobs(domain), keys.upload_jobs_by_status(domain)],
+        [key, keys.open_upload_jobs(domain), keys.upload_jobs_by_status(domain), keys.domain(domain)],
         [job_id, change.before, change.after, change.needs, change.looked_after, len(change.says), *fields, *change.drops],
     )
     word = text(reply[0])

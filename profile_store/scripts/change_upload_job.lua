@@ -1,11 +1,11 @@
 #!lua
 -- An upload job goes from one state to another, or changes within one: all at once, or not at all.
--- KEYS  1 upload-job:<id>  2 upload-jobs-open  3 upload-jobs-by-status      (all of one hash tag)
+-- KEYS  1 upload-job:<id>  2 upload-jobs-open  3 upload-jobs-by-status  4 domain      (all of one hash tag)
 -- ARGV  1 id   2 the state that it must be in   3 the new state   4 a field that must be there ('' for none)
 --       5 'open' or 'over': whether somebody has to look after it from here on ('' as before)
 --       6 n: fields to set, then n × (name, value), then names of fields that go …
--- Returns {'OK', upload before ('' for none)} | {'STATE', the state that it is in, '' where there is no such job} | {'MISSING'}
-local state = redis.call('HGET', KEYS[1], 'status') or ''
+-- Returns {'OK', upload before ('' for none)} | {'STATE', the state that it is in, '' where there is no such job, or its domain is being deleted} | {'MISSING'}
+local state = redis.call('EXISTS', KEYS[4]) == 1 and redis.call('HGET', KEYS[1], 'status') or ''
 if state ~= ARGV[2] then return {'STATE', state} end
 if ARGV[4] ~= '' and redis.call('HEXISTS', KEYS[1], ARGV[4]) == 0 then return {'MISSING'} end
 local before = redis.call('HGET', KEYS[1], 'upload') or ''
