@@ -48,7 +48,9 @@ def claimed(store: Store, domain: str) -> Iterator[Callable[[], None]]:
 
 
 def retire(store: Store, domain: str, partitions: int) -> bool:
-    """Whether the domain is gone: False while an import of it is not over, or an upload job has to be looked after. Who repeats it goes on where the last one died. Raises TransientError."""
+    """Whether the domain is gone: False while an import of it is not over, or an upload job has to be looked after.
+
+    Who repeats it goes on where the last one died. Raises TransientError."""
     with claimed(store, domain) as renew:
         with translated("retiring a domain"):
             store.client.sadd(keys.retiring(), domain)
