@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -22,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import metrics
 from api.call import Services
-from api.dispatch import Answer, Dispatcher, Verified, refused
+from api.dispatch import THROTTLED, Answer, Dispatcher, Verified, refused
 from api.errors import ApiError, of_headrace, throttled
 from api.limits import Places
 from api.live_principals import LivePrincipals
@@ -30,6 +31,7 @@ from api.model import operation_at
 from api.observed import health, metrics_page, ready
 from api.one_length import OneLength
 from api.signature import SignedRequest, refuse_unread, verify
+from api.trail import Trail
 from api.upload_put import upload_routes
 from headrace.errors import HeadraceError
 
@@ -55,10 +57,10 @@ class _Received:
 class Api:
     """The operations. `services` outlive it."""
 
-    def __init__(self, services: Services, principals: LivePrincipals) -> None:
+    def __init__(self, services: Services, principals: LivePrincipals, trail: Trail) -> None:
         self._settings = services.settings.api
         self._principals = principals
-        self._dispatcher = Dispatcher(services)
+        self._dispatcher = Dispatcher(services, trail)
         self._places = Places(self._settings.max_concurrency)
         self._threads = ThreadPoolExecutor(self._settings.max_concurrency, thread_name_prefix="call")
 
@@ -109,6 +111,7 @@ class Api:
             try:
                 await place.enter_async_context(self._places.taken(verified.principal.name, WAIT_SECONDS))
             except TimeoutError:
+                await run_in_threadpool(self._dispatcher.note_refused, verified, THROTTLED)
                 raise throttled("Too many calls are worked on. Wait for a moment, then try again.") from None
             with metrics.RUNNING.track_inprogress():
                 return await asyncio.get_running_loop().run_in_executor(self._threads, self._safely, verified)
@@ -167,13 +170,16 @@ def _too_large(limit: int) -> ApiError:
 
 
 def make_app(services: Services, principals: LivePrincipals) -> Starlette:
+    """`state.trail` is to be closed behind it."""
+    trail = Trail(services.store, services.settings.api.audit_reads)
     routes = [
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics_page),
-        *upload_routes(),
-        Mount("/", app=Api(services, principals)),
+        *upload_routes(trail),
+        Mount("/", app=Api(services, principals, trail)),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(OneLength)])
     app.state.services = services
+    app.state.trail = trail
     return app

@@ -12,10 +12,11 @@ from api.limits import TokenBuckets
 from api.model import Route, find_route
 from api.operations import OPERATIONS, may_repeat
 from api.principals import Principal
-from profile_store import audit
+from api.trail import Trail
 from profile_store.signatures import Use, use_of
 
 DOMAIN = "DomainName"
+THROTTLED, UNKNOWN = "ThrottlingException", "UnknownOperationException"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -49,20 +50,23 @@ def refused(error: ApiError, operation: str = "") -> Answer:
 
 
 class Dispatcher:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, trail: Trail) -> None:
         self._services = services
+        self._trail = trail
         settings = services.settings.api
         self._buckets = TokenBuckets(settings.requests_per_second, settings.burst)
         self._remember_seconds = 2 * settings.clock_seconds + 60
 
     def answer(self, request: Verified) -> Answer:
         """Raises ApiError, HeadraceError; anything else is a bug."""
+        if not self._buckets.take(request.principal.name):
+            self.note_refused(request, THROTTLED)
+            raise throttled("Too many calls at once. Wait for a moment, then try again.")
         route = find_route(request.method, request.path)
         if route is None:
-            raise ApiError("UnknownOperationException", 404, "The model of the API has no such operation.")
+            self.note_refused(request, UNKNOWN)
+            raise ApiError(UNKNOWN, 404, "The model of the API has no such operation.")
         name = route.operation.name
-        if not self._buckets.take(request.principal.name):
-            raise throttled("Too many calls at once. Wait for a moment, then try again.")
         try:
             handler = _handler_of(name)
             call = self._call(request, route)
@@ -71,6 +75,11 @@ class Dispatcher:
             raise
         self._note(request, route)
         return Answer(name, route.operation.status, serialize.output_body(route.operation, handler(call)))
+
+    def note_refused(self, request: Verified, code: str) -> None:
+        """Of what may come in a flood."""
+        who, what, about, names = _said(request, find_route(request.method, request.path))
+        self._trail.refused(who, what, about, code, request=request.request_id, **names)
 
     def _call(self, request: Verified, route: Route) -> Call:
         name, domain = route.operation.name, route.labels.get(DOMAIN)
@@ -94,11 +103,18 @@ class Dispatcher:
 
     def _note(self, request: Verified, route: Route, **detail: str) -> None:
         """Before it is done. Names and ids of the path alone: what is in the body may be personal."""
-        names = {name: text for name, text in route.labels.items() if text is not None and _NAME.fullmatch(text)}
-        domain = names.pop(DOMAIN, "")
-        about = f"domain {domain}" if domain else "the API"
-        who = f"api:{request.principal.name}"
-        audit.note(self._services.store, route.operation.name, about, who, request=request.request_id, **names, **detail)
+        who, what, about, names = _said(request, route)
+        write = self._trail.read if may_repeat(what) else self._trail.change
+        write(who, what, about, request=request.request_id, **names, **detail)
+
+
+def _said(request: Verified, route: Route | None) -> tuple[str, str, str, dict[str, str]]:
+    """Who calls, which operation ('unknown'), about what, and further names."""
+    labels = {} if route is None else route.labels
+    names = {name: text for name, text in labels.items() if text is not None and _NAME.fullmatch(text)}
+    domain = names.pop(DOMAIN, "")
+    about = f"domain {domain}" if domain else "the API"
+    return f"api:{request.principal.name}", "unknown" if route is None else route.operation.name, about, names
 
 
 def _handler_of(name: str) -> Handler:

@@ -17,16 +17,18 @@ from starlette.routing import Route
 
 from api import metrics
 from api.call import Services
-from api.receive_upload import ReceivedUpload, TooLargeError, UploadPlace, receiving
+from api.receive_upload import TooLargeError, UploadPlace, receiving
+from api.trail import Trail
 from api.upload_operations import URLS_PURPOSE
 from headrace.errors import HeadraceError
 from headrace.master_key import derived_key
 from headrace.upload_urls import PATH, UploadRefusedError, key_of_upload
-from profile_store import audit, upload_jobs
+from profile_store import upload_jobs
 
 log = logging.getLogger("headrace.api")
 
 OPERATION = "PutUpload"
+WHO = "a pre-signed URL"
 KEYS_PURPOSE = "upload keys"
 IDLE_SECONDS = 60.0
 """So long a client may send nothing."""
@@ -47,7 +49,8 @@ class _Refused(Exception):  # noqa: N818 - an answer
 class _Uploads:
     """The endpoint of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
         self._places = asyncio.Semaphore(AT_ONCE)
 
     def _place(self) -> asyncio.Semaphore:
@@ -60,42 +63,56 @@ class _Uploads:
         domain, job_id = request.path_params["domain"], request.path_params["job_id"]
         services: Services = request.app.state.services
         try:
-            key = await run_in_threadpool(_key, services, request, domain, job_id)
-            async with self._place():
-                received = await _receive(services, request, (domain, job_id), key)
+            key = _key(services, request, domain, job_id)
+        except UploadRefusedError as refused:  # by anybody: not in the trail
+            return _answer(_Refused(403, "SignatureDoesNotMatch", str(refused)))
+        try:
+            await self._put(services, request, (domain, job_id), key)
         except ClientDisconnect:
             return Response(status_code=400)
         except _Refused as refused:
+            await run_in_threadpool(self._trail.refused, WHO, OPERATION, f"domain {domain}", refused.code, job=job_id)
             return _answer(refused)
-        except TooLargeError as error:
-            return _answer(_Refused(400, error.code, error.message))
         except HeadraceError as error:
             log.error("%s %s", OPERATION, error)  # noqa: TRY400 - the message says it all
             return _answer(_Refused(503, "ServiceUnavailable", "The file can't be stored now; try again."))
-        await run_in_threadpool(
-            audit.note, services.store, OPERATION, f"domain {domain}", "a pre-signed URL", job=job_id, bytes=received.size
-        )
         metrics.CALLS.labels(OPERATION, "200").inc()
         return Response(status_code=200)
 
+    async def _put(self, services: Services, request: Request, about: tuple[str, str], key: bytes) -> None:
+        """Raises _Refused, ClientDisconnect, HeadraceError."""
+        domain, job_id = about
+        try:
+            await run_in_threadpool(_refuse, services, request, domain, job_id)
+            async with self._place():
+                await run_in_threadpool(self._trail.change, WHO, OPERATION, f"domain {domain}", job=job_id, **_length(request))
+                await _receive(services, request, about, key)
+        except TooLargeError as error:
+            raise _Refused(400, error.code, error.message) from None
+
 
 def _key(services: Services, request: Request, domain: str, job_id: str) -> bytes:
-    """The key to encrypt with, of a request that may upload. Raises _Refused, HeadraceError."""
+    """The key to encrypt with, of a request that is signed. Raises UploadRefusedError."""
     signing = derived_key(services.settings.api.master_key, URLS_PURPOSE)
-    try:
-        key = key_of_upload(signing, (domain, job_id), request.query_params, request.headers, time.time())
-    except UploadRefusedError as refused:
-        raise _Refused(403, "SignatureDoesNotMatch", str(refused)) from None
+    return key_of_upload(signing, (domain, job_id), request.query_params, request.headers, time.time())
+
+
+def _length(request: Request) -> dict[str, int]:
+    """Of the file, as it is announced."""
+    said = request.headers.get("content-length", "")
+    return {"bytes": int(said)} if said.isdecimal() else {}
+
+
+def _refuse(services: Services, request: Request, domain: str, job_id: str) -> None:
+    """A signed request that nothing can be uploaded by any more. Raises _Refused, TooLargeError, HeadraceError."""
     job = upload_jobs.find(services.store, domain, job_id)
     if job is None or job.status != "CREATED":
         raise _too_late()
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > services.settings.uploads.most_bytes:
+    if _length(request).get("bytes", 0) > services.settings.uploads.most_bytes:
         raise TooLargeError(services.settings.uploads.most_bytes)
-    return key
 
 
-async def _receive(services: Services, request: Request, about: tuple[str, str], key: bytes) -> ReceivedUpload:
+async def _receive(services: Services, request: Request, about: tuple[str, str], key: bytes) -> None:
     settings = services.settings
     place = UploadPlace(services.store, services.objects, settings.uploads, derived_key(settings.api.master_key, KEYS_PURPOSE))
     async with _in_threads(receiving(place, *about, key)) as received:
@@ -108,7 +125,6 @@ async def _receive(services: Services, request: Request, about: tuple[str, str],
         await run_in_threadpool(received.write, bytes(gathered))
     if received.noted is None or not received.noted.done:
         raise _too_late()
-    return received
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
@@ -150,7 +166,7 @@ def _answer(refused: _Refused) -> Response:
     return Response(body, refused.status, media_type="application/xml")
 
 
-def upload_routes() -> tuple[Route, ...]:
+def upload_routes(trail: Trail) -> tuple[Route, ...]:
     """Of one application."""
-    endpoint: Callable[[Request], Any] = _Uploads().put
+    endpoint: Callable[[Request], Any] = _Uploads(trail).put
     return (Route(PATH, endpoint, methods=["PUT"]),)

@@ -154,6 +154,11 @@ class ApiSettings(BaseSettings):
     max_connections: int = Field(default=1_000, ge=2, description="that are open at a time; beyond them requests are answered 503")
     requests_per_second: float = Field(default=50.0, gt=0, description="that one principal may make of one process, in the long run")
     burst: int = Field(default=100, ge=1, description="that it may make at once")
+    audit_reads: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="calls that changed nothing, of which the audit trail keeps the latest; what changes anything it keeps for ever",
+    )
     drain_seconds: float = Field(default=30.0, description="how long calls may go on after SIGTERM")
 
     @model_validator(mode="after")

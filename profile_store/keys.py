@@ -199,6 +199,10 @@ def audit() -> str:
     return "headrace:audit"
 
 
+def audit_reads() -> str:
+    return "headrace:audit:reads"
+
+
 def runs(connection: str) -> str:
     return f"headrace:runs:{connection}"
 
@@ -266,6 +270,7 @@ LIFETIMES: dict[str, str] = {
     r"headrace:connections": "the installation's",
     r"\{headrace:connections\}:mark": "the installation's: written when somebody waits for durability",
     r"headrace:audit": "the installation's: for ever",
+    r"headrace:audit:reads": "the installation's: calls of the API that changed nothing, the latest of them",
     r"headrace:runs": "the installation's: run history",
     r"headrace:runs:[\w-]+": "the connection's: run history",
     r"headrace:run:[\w-]+": "the connection's: run history",

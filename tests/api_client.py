@@ -120,7 +120,8 @@ def running_api(real: Pipeline, directory: Path, launcher: NotedStarts | None = 
     services = Services(
         store, found, engine, launcher, PageTokens(derived_key(MASTER_KEY, "page tokens")), real.objects, Computations(store)
     )
-    server = ApiServer(make_app(services, LivePrincipals(path)), api)
+    app = make_app(services, LivePrincipals(path))
+    server = ApiServer(app, api)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     follower.follow_all()
@@ -131,6 +132,7 @@ def running_api(real: Pipeline, directory: Path, launcher: NotedStarts | None = 
         services.computations.stop()
         server.stop()
         thread.join(10)
+        app.state.trail.close()
         store.close()
 
 

@@ -59,7 +59,8 @@ def run_api(terminal: Terminal) -> bool:
         objects = ObjectStore(access_of(S3Location(), found.s3))
         engine = DomainEngine(context, follower, objects, found.address_secret.get_secret_value())
         services = Services(context.store, found, engine, launcher, tokens, objects, Computations(context.store))
-        server = ApiServer(make_app(services, principals), found.api)
+        app = make_app(services, principals)
+        server = ApiServer(app, found.api)
         # The server answers them itself, and hands them on at its end: then it is stopped already.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
@@ -70,6 +71,7 @@ def run_api(terminal: Terminal) -> bool:
         finally:
             follower.stop()
             services.computations.stop()
+            app.state.trail.close()
     return True
 
 

@@ -18,6 +18,7 @@ from api.errors import ApiError, of_headrace
 from api.model import Operation, operations
 from api.operations import OPERATIONS
 from api.principals import Principal, Rule
+from api.trail import Trail
 from deployments.embedded.broker import BrokerServer
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
@@ -70,7 +71,7 @@ def status(api: RunningApi, request: tuple[str, str, str, bytes]) -> int:
     """What `api.app` answers. Raises what it would call a bug."""
     verified = Verified(*request, ANYTHING, uuid.uuid4().hex, "", "a-request", api.url)
     try:
-        return Dispatcher(api.services).answer(verified).status
+        return Dispatcher(api.services, Trail(api.services.store, 1_000)).answer(verified).status
     except ApiError as error:
         return error.status
     except HeadraceError as error:

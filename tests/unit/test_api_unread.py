@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from api import app
+from api.trail import Trail
 from headrace.settings import ApiSettings
 from tests.signed import KEY_ID, SECRET, signed
 
 
 def refused_as(monkeypatch: pytest.MonkeyPatch, headers: tuple[tuple[str, str], ...], secrets: dict[str, str]) -> tuple[int, str, int]:
     """Status and error of a POST whose body comes wrong, and how often its body was asked for."""
-    monkeypatch.setattr(app, "Dispatcher", lambda _services: None)
+    monkeypatch.setattr(app, "Dispatcher", lambda _services, _trail: None)
     principals: Any = SimpleNamespace(current=lambda: SimpleNamespace(secret_of=secrets.get))
     services: Any = SimpleNamespace(settings=SimpleNamespace(api=ApiSettings()))
     sent: list[Any] = []
@@ -38,7 +39,7 @@ def refused_as(monkeypatch: pytest.MonkeyPatch, headers: tuple[tuple[str, str], 
         "query_string": b"",
     }
     scope["headers"] = [(name.encode(), value.encode()) for name, value in headers]
-    asyncio.run(app.Api(services, principals)(scope, receive, send))
+    asyncio.run(app.Api(services, principals, Trail(services, 1))(scope, receive, send))
     return sent[0]["status"], dict(sent[0]["headers"])[b"x-amzn-errortype"].decode(), len(asked)
 
 
