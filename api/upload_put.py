@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from xml.sax.saxutils import escape
 
@@ -30,10 +31,10 @@ log = logging.getLogger("headrace.api")
 OPERATION = "PutUpload"
 WHO = "a pre-signed URL"
 KEYS_PURPOSE = "upload keys"
-IDLE_SECONDS = 60.0
-"""So long a client may send nothing."""
-AT_ONCE = 8
-"""Uploads of one process; each holds up to 30 MB."""
+PATIENCE_SECONDS = 60.0
+"""So far a client may be behind the least rate; so long it may send nothing."""
+OF_ONE_JOB = 2
+"""Uploads at once: whoever has one path can't take all places."""
 GATHERED_BYTES = 1 << 20
 T = TypeVar("T")
 
@@ -51,13 +52,19 @@ class _Uploads:
 
     def __init__(self, trail: Trail) -> None:
         self._trail = trail
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._running: Counter[tuple[str, str]] = Counter()
 
-    def _place(self) -> asyncio.Semaphore:
-        """One of the places, at once or not at all."""
-        if self._places.locked():
+    @contextmanager
+    def _place(self, about: tuple[str, str], most: int) -> Iterator[None]:
+        """One of the places, at once or not at all. For one event loop."""
+        if self._running.total() >= most or self._running[about] >= OF_ONE_JOB:
             raise _Refused(503, "SlowDown", "Too many files are uploaded at once; try again.")
-        return self._places
+        self._running[about] += 1
+        try:
+            yield
+        finally:
+            self._running[about] -= 1
+            self._running += Counter()  # without those of whom nothing runs
 
     async def put(self, request: Request) -> Response:
         domain, job_id = request.path_params["domain"], request.path_params["job_id"]
@@ -84,7 +91,7 @@ class _Uploads:
         domain, job_id = about
         try:
             await run_in_threadpool(_refuse, services, request, domain, job_id)
-            async with self._place():
+            with self._place(about, services.settings.api.max_uploads):
                 await run_in_threadpool(self._trail.change, WHO, OPERATION, f"domain {domain}", job=job_id, **_length(request))
                 await _receive(services, request, about, key)
         except TooLargeError as error:
@@ -117,7 +124,7 @@ async def _receive(services: Services, request: Request, about: tuple[str, str],
     place = UploadPlace(services.store, services.objects, settings.uploads, derived_key(settings.api.master_key, KEYS_PURPOSE))
     async with _in_threads(receiving(place, *about, key)) as received:
         gathered = bytearray()
-        async for chunk in _chunks(request):
+        async for chunk in _chunks(request, settings.api.upload_bytes_per_second):
             gathered += chunk
             if len(gathered) >= GATHERED_BYTES:
                 await run_in_threadpool(received.write, bytes(gathered))
@@ -127,16 +134,19 @@ async def _receive(services: Services, request: Request, about: tuple[str, str],
         raise _too_late()
 
 
-async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    stream = request.stream()
+async def _chunks(request: Request, least_rate: int) -> AsyncIterator[bytes]:
+    """Of a client that sends `least_rate` bytes a second in the long run. Time counts while it is waited for, not while what it sent is worked on."""
+    stream, patience = request.stream(), PATIENCE_SECONDS
     while True:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(patience):
                 chunk = await anext(stream, None)
         except TimeoutError:
-            raise _Refused(400, "RequestTimeout", f"Nothing came for {IDLE_SECONDS:g} s.") from None
+            raise _Refused(400, "RequestTimeout", f"The file came slower than {least_rate:,} bytes a second.") from None
         if chunk is None:
             return
+        patience = min(PATIENCE_SECONDS, patience - (time.monotonic() - began) + len(chunk) / least_rate)
         yield chunk
 
 

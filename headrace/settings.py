@@ -152,6 +152,14 @@ class ApiSettings(BaseSettings):
         description="calls that are worked on at a time, of one principal a half of them; others wait for a moment",
     )
     max_connections: int = Field(default=1_000, ge=2, description="that are open at a time; beyond them requests are answered 503")
+    max_uploads: int = Field(
+        default=8,
+        ge=1,
+        description="files that are uploaded at a time, of one job 2 of them, each with up to 30 MB of memory; others get SlowDown (503)",
+    )
+    upload_bytes_per_second: int = Field(
+        default=65_536, ge=1, description="that a client has to send of a file, in the long run; who is a minute behind is broken off"
+    )
     requests_per_second: float = Field(default=50.0, gt=0, description="that one principal may make of one process, in the long run")
     burst: int = Field(default=100, ge=1, description="that it may make at once")
     audit_reads: int = Field(
