@@ -97,13 +97,13 @@ def test_what_s3_takes_is_not_the_clients(shop: Shop, monkeypatch: pytest.Monkey
     inner, clock = ReceivedUpload.write, threading.Event()
 
     def write(self: ReceivedUpload, data: bytes) -> None:
-        assert not clock.wait(0.8)
+        assert not clock.wait(1.5)
         inner(self, data)
 
     monkeypatch.setattr(ReceivedUpload, "write", write)
     monkeypatch.setattr(upload_put, "PATIENCE_SECONDS", 0.5)
-    connection = begun(shop, shop.create(), 3_000_000)
-    connection.send(b"x" * 3_000_000)
+    connection = begun(shop, shop.create(), 2_200_000)
+    connection.send(b"x" * 2_200_000)
     assert answer(connection) == (200, "")
 
 
