@@ -25,7 +25,7 @@ from tests.uploaded import BUCKET, HEADER
 pytestmark = pytest.mark.spec("U5", "U12")
 
 ROW = f"{HEADER}A1,Laptop,,,,\n".encode()
-LEAST_RATE = 100_000
+LEAST_RATE = 500_000
 
 
 @pytest.fixture(scope="module")
