@@ -1,18 +1,22 @@
-"""Estimates and snapshots go on behind the call that asked for them. Their state is in Redis, so that any process of the API can tell of it."""
+"""Estimates and snapshots go on behind the call that asked for them. Their state is in Redis, so that any process of the API can tell of it.
+
+It changes once. Who computes is heard of while it does; when nobody is, whoever asks ends it.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from api.errors import of_headrace, throttled
 from headrace.errors import HeadraceError
-from profile_store.computations import ALIVE_SECONDS, is_alive, put_computation, read_computation, say_alive
+from profile_store.computations import ALIVE_SECONDS, end_computation, is_alive, put_computation, read_computation, say_alive
 from profile_store.store import Store
 
 log = logging.getLogger("headrace.api")
@@ -21,7 +25,17 @@ RUNNING, SUCCEEDED, FAILED = "RUNNING", "SUCCEEDED", "FAILED"
 AT_ONCE = 2
 MOST_WAITING = 50
 KEPT_SECONDS = 30 * 24 * 3600
-ENDED = "The process that computed it has ended. Ask for it anew."
+GRACE_SECONDS = 5.0
+"""What goes on may come to its end when the process is told to."""
+ENDED = {"Status": FAILED, "Message": "The process that computed it has ended. Ask for it anew."}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Computation:
+    domain: str
+    identity: str
+    about: dict[str, Any]
+    work: Callable[[str], dict[str, Any]]
 
 
 class Computations:
@@ -29,65 +43,88 @@ class Computations:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="computation")
-        self._lock = threading.Lock()
-        self._open: set[tuple[str, str]] = set()
-        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._waiting: deque[_Computation] = deque()
+        self._going_on: set[_Computation] = set()
+        self._open = 0
+        self._stopping = False
+        self._over = threading.Event()
+        # Daemons: no process is kept by them when its time is over.
+        for number in range(AT_ONCE):
+            threading.Thread(target=self._work, name=f"computation-{number}", daemon=True).start()
         threading.Thread(target=self._say_alive, name="computations", daemon=True).start()
 
     def start(self, domain: str, about: dict[str, Any], work: Callable[[str], dict[str, Any]]) -> str:
         """Its id. `about`: kept with it; `work(id)` gives what is added when it has succeeded. Raises ApiError, TransientError."""
-        identity = uuid.uuid4().hex
-        with self._lock:
-            if len(self._open) >= MOST_WAITING:
+        asked = _Computation(domain, uuid.uuid4().hex, about, work)
+        with self._changed:
+            if self._stopping or self._open >= MOST_WAITING:
                 raise throttled("Too many estimates and snapshots are waiting. Try again when some of them are done.")
-            self._open.add((domain, identity))
+            self._open += 1
         try:
-            say_alive(self._store, domain, identity)
-            put_computation(self._store, domain, identity, {**about, "Status": RUNNING}, KEPT_SECONDS)
-            self._threads.submit(self._compute, domain, identity, about, work)
+            say_alive(self._store, domain, asked.identity)
+            put_computation(self._store, domain, asked.identity, {**about, "Status": RUNNING}, KEPT_SECONDS)
         except BaseException:
-            self._close(domain, identity)
+            with self._changed:
+                self._open -= 1
             raise
-        return identity
+        with self._changed:
+            self._waiting.append(asked)
+            self._changed.notify_all()
+        return asked.identity
 
     def find(self, domain: str, identity: str) -> dict[str, Any] | None:
         """`about`, `Status`, and what `work` gave, or `Message`: why it failed."""
         found = read_computation(self._store, domain, identity)
         if found is None or found["Status"] != RUNNING or is_alive(self._store, domain, identity):
             return found
-        # Asked again: it may have come to its end between the two questions.
-        now = read_computation(self._store, domain, identity) or found
-        return {**now, "Status": FAILED, "Message": ENDED} if now["Status"] == RUNNING else now
+        return end_computation(self._store, domain, identity, {**found, **ENDED}, KEPT_SECONDS, "dead")
 
     def stop(self) -> None:
-        """What has not begun is never begun; what goes on ends with the process."""
-        self._stopping.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """What has not begun is never begun; what goes on has a moment, then it has failed, whatever comes of it."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._going_on, GRACE_SECONDS)
+            left = [*self._waiting, *self._going_on]
+        for one in left:
+            self._end(one, ENDED)
+        self._over.set()
 
-    def _compute(self, domain: str, identity: str, about: dict[str, Any], work: Callable[[str], dict[str, Any]]) -> None:
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._waiting)
+                if self._stopping:
+                    return
+                one = self._waiting.popleft()
+                self._going_on.add(one)
+            self._end(one, self._computed(one))
+            with self._changed:
+                self._going_on.discard(one)
+                self._open -= 1
+                self._changed.notify_all()
+
+    def _computed(self, one: _Computation) -> dict[str, Any]:
         try:
-            done = {"Status": SUCCEEDED, **work(identity)}
+            return {"Status": SUCCEEDED, **one.work(one.identity)}
         except HeadraceError as error:
             told = of_headrace(error)
-            done = {"Status": FAILED, "Message": error.message if told is None else told.message}
+            return {"Status": FAILED, "Message": error.message if told is None else told.message}
         except Exception as error:  # noqa: BLE001 - whoever asked gets an answer; what is in the message may be personal
-            log.error("computation %s: %s", identity, type(error).__name__)  # noqa: TRY400 - without the message
-            done = {"Status": FAILED, "Message": "Something went wrong; the log of the API says more."}
-        try:
-            put_computation(self._store, domain, identity, {**about, **done}, KEPT_SECONDS)
-        except HeadraceError as error:
-            log.warning("computation %s: its end could not be noted: %s", identity, error)
-        self._close(domain, identity)
+            log.error("computation %s: %s", one.identity, type(error).__name__)  # noqa: TRY400 - without the message
+            return {"Status": FAILED, "Message": "Something went wrong; the log of the API says more."}
 
-    def _close(self, domain: str, identity: str) -> None:
-        with self._lock:
-            self._open.discard((domain, identity))
+    def _end(self, one: _Computation, how: dict[str, Any]) -> None:
+        try:
+            end_computation(self._store, one.domain, one.identity, {**one.about, **how}, KEPT_SECONDS, "own")
+        except HeadraceError as error:
+            log.warning("computation %s: its end could not be noted: %s", one.identity, error)
 
     def _say_alive(self) -> None:
-        while not self._stopping.wait(ALIVE_SECONDS / 3):
-            with self._lock:
-                there = list(self._open)
-            for domain, identity in there:
+        while not self._over.wait(ALIVE_SECONDS / 3):
+            with self._changed:
+                there = [*self._waiting, *self._going_on]
+            for one in there:
                 with suppress(HeadraceError):  # said again in a moment
-                    say_alive(self._store, domain, identity)
+                    say_alive(self._store, one.domain, one.identity)

@@ -6,7 +6,7 @@ Whoever computes it says so again and again; when that stops, nobody does, and i
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from profile_store import keys
 from profile_store.store import Store, text, translated
@@ -24,6 +24,16 @@ def read_computation(store: Store, domain: str, identity: str) -> dict[str, Any]
     with translated("reading a computation"):
         found = store.client.get(keys.computation(domain, identity))
     return None if found is None else dict(json.loads(text(found)))
+
+
+def end_computation(
+    store: Store, domain: str, identity: str, document: dict[str, Any], seconds: int, whose: Literal["own", "dead"]
+) -> dict[str, Any] | None:
+    """The first end counts: gives the one that is on record now, None where it is too old. `whose`: of who computes it; or `dead`, where nobody does."""
+    names = [keys.computation(domain, identity), keys.computing(domain, identity)]
+    reply = store.run_script("end_computation", names, [json.dumps(document, sort_keys=True), seconds, whose])
+    found = text(reply[0])
+    return dict(json.loads(found)) if found else None
 
 
 def say_alive(store: Store, domain: str, identity: str) -> None:
