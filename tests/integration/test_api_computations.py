@@ -97,6 +97,7 @@ def test_what_is_nearly_done_when_the_process_ends_is_done(store: Store, work: W
     eventually(lambda: work.begun == 1, within=10, what="it goes on")
     stopping = threading.Thread(target=ending.stop)
     stopping.start()
+    eventually(lambda: ending._stopping, within=10, what="it is told to end")
     work.let_go()
     stopping.join(30)
     assert ending.find(domain, identity) == {"Kind": "estimate", "Status": "SUCCEEDED", "Estimate": "7"}
