@@ -6,9 +6,9 @@ import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from botocore.validate import ParamValidator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +25,7 @@ from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import HeadraceError
 from tests.api_client import RunningApi, running_api
 from tests.examples import examples
+from tests.model_check import locations, path_of, type_of, wrong_input
 from tests.model_inputs import broken, serialized, valid
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.servers.valkey import flush
@@ -120,13 +121,69 @@ def test_garbled_requests_get_an_answer(api: RunningApi, data: st.DataObject) ->
     )
     answered = status(api, (method, path, query, body))
     assert answered in (200, 400, 404, 409)
-    if answered == 200 and body and operation.model.input_shape is not None:
-        assert not ParamValidator().validate(whole(operation, json.loads(body)), operation.model.input_shape).has_errors()
+    if answered == 200 and body:
+        assert not wrong_input(operation.name, {**whole(operation), **json.loads(body)})
 
 
-def whole(operation: Operation, body: dict[str, Any]) -> dict[str, Any]:
-    """As boto3's own validator wants it, with something in place of what travels elsewhere."""
-    elsewhere = [name for place in ("uri", "querystring") for name, _, _ in members_with_location(operation.model.input_shape, place)]
-    required = operation.model.input_shape.required_members if operation.model.input_shape is not None else []
-    given = {name: one for name, one in body.items() if one is not None}
-    return {**dict.fromkeys(set(elsewhere) & set(required), "a" * 32), **given}
+def whole(operation: Operation) -> dict[str, Any]:
+    """Something in place of what has to be in the path, which was accepted."""
+    return {name: "a" * 32 for name, (place, _) in locations(operation.name).items() if place == "uri"}
+
+
+ODD = ["..", "*", "a b", "a/b", "%2F", "a" * 300, "\x00", "é", "a\n", "\ud800", DOMAIN, SEGMENT, "_all", "0" * 32]
+ODD_NUMBERS = ["0", "1", "100", "101", "1001", "-1", "+5", " 5", "5.0", "1e2", "٣", "", "9" * 30, "true"]
+
+
+@pytest.mark.spec("U1")
+@settings(max_examples=examples(120), suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_what_the_model_does_not_allow_is_never_accepted(api: RunningApi, data: st.DataObject) -> None:
+    """One member is replaced: in the path, in the query, or in the body. The model's own JSON says whether it may be so."""
+    operation = operations()[data.draw(st.sampled_from([name for name in OFTEN if locations(name)]))]
+    values = as_json(operation, named(operation, data))
+    member = data.draw(st.sampled_from(sorted(locations(operation.name))))
+    place, _ = locations(operation.name)[member]
+    shape = operation.model.input_shape.members[member]  # type: ignore[union-attr]
+    if place:
+        odd = ODD_NUMBERS if type_of(operation.name, member) in ("integer", "long") else ODD
+        broken_texts = (
+            broken(shape).filter(lambda one: isinstance(one, str) and bool(one)) if type_of(operation.name, member) == "string" else None
+        )
+        values[member] = data.draw(st.one_of(st.sampled_from(odd), *([broken_texts] if broken_texts is not None else [])))
+    else:
+        values[member] = data.draw(st.one_of(broken(shape), st.none(), st.sampled_from([0, -1, "", [], {}, [None], "a" * 300, 2**31, 0.5])))
+    more = data.draw(st.sampled_from(["", "", "", "", "nothing=1", "domain-name=other"]))
+    answered = status(api, spelled(operation, values, more))
+    wrong = "a stranger in the query" if more else wrong_input(operation.name, {**values, **numbers_of(operation, values)})
+    assert answered in ((400,) if wrong else (200, 400, 404, 409)), wrong
+
+
+def as_json(operation: Operation, members: dict[str, Any]) -> dict[str, Any]:
+    """Members by their names: those of the body as it has them."""
+    body = json.loads(serialized(operation, members)[3] or b"{}")
+    places = locations(operation.name)
+    return {
+        name: one if places[name][0] else body[places[name][1]]
+        for name, one in members.items()
+        if places[name][0] or places[name][1] in body
+    }
+
+
+def numbers_of(operation: Operation, values: dict[str, Any]) -> dict[str, Any]:
+    """What texts of path and query mean where a number is meant."""
+    found = {name: one for name, one in values.items() if locations(operation.name)[name][0] and isinstance(one, str)}
+    texts = {name: one for name, one in found.items() if type_of(operation.name, name) in ("integer", "long")}
+    return {name: int(one) for name, one in texts.items() if one.isascii() and one.removeprefix("-").isdecimal()}
+
+
+def spelled(operation: Operation, values: dict[str, Any], more: str) -> tuple[str, str, str, bytes]:
+    """Method, path, query and body, whatever the values are."""
+    path, query, body = path_of(operation.name), [more] if more else [], dict[str, Any]()
+    for name, (place, called) in locations(operation.name).items():
+        if name in values and place:
+            text = quote(str(values[name]).encode("utf-8", "surrogatepass"), safe="")
+            path = path.replace(f"{{{called}}}", text) if place == "uri" else path
+            query += [f"{called}={text}"] if place == "querystring" else []
+        elif name in values:
+            body[called] = values[name]
+    return operation.method, path, "&".join(query), json.dumps(body, default=str).encode()
