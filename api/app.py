@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -111,7 +110,7 @@ class Api:
             try:
                 await place.enter_async_context(self._places.taken(verified.principal.name, WAIT_SECONDS))
             except TimeoutError:
-                await run_in_threadpool(self._dispatcher.note_refused, verified, THROTTLED)
+                self._dispatcher.note_refused(verified, THROTTLED)
                 raise throttled("Too many calls are worked on. Wait for a moment, then try again.") from None
             with metrics.RUNNING.track_inprogress():
                 return await asyncio.get_running_loop().run_in_executor(self._threads, self._safely, verified)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -17,6 +18,8 @@ from profile_store.store import Store
 log = logging.getLogger("headrace.api")
 
 AGAIN_SECONDS = 1.0
+MOST_WAITING = 100
+"""Entries of refused calls that wait for Redis. While there are as many, what is refused is counted on."""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,8 @@ class Trail:
         self._clock = clock
         self._lock = threading.Lock()
         self._floods: dict[str, dict[tuple[str, str], _Flood]] = {}
+        self._waiting = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="trail")
 
     def change(self, who: str, what: str, about: str, **detail: Any) -> None:
         """Kept for ever. Raises TransientError: then it may not be done."""
@@ -64,29 +69,39 @@ class Trail:
         audit.note_read(self._store, what, about, who, self._most_reads, **detail)
 
     def refused(self, who: str, what: str, about: str, code: str, **names: str) -> None:
-        """The first one at once; those of the next second are one entry, which says how many `times`. Where Redis does not answer, the log has it."""
+        """The first one at once; those of the next second are one entry, which says how many `times`. Where Redis does not answer, the log has it.
+
+        Written behind the caller's back: who is refused does not wait for Redis.
+        """
         with self._lock:
             flood, now = self._floods.setdefault(who, {}).setdefault((what, code), _Flood()), self._clock()
             flood.add(about, names)
-            if now - flood.noted < AGAIN_SECONDS:
-                return
-            about, detail = flood.taken(now)
-        self._write(who, what, about, {**detail, "refused": code})
+            if now - flood.noted >= AGAIN_SECONDS and self._waiting < MOST_WAITING:
+                self._hand_over(who, what, code, flood, now)
 
     def tell_refused(self, who: str) -> None:
         """Those that were counted and not noted."""
         with self._lock:
-            now = self._clock()
-            left = [(kind, flood.taken(now)) for kind, flood in self._floods.get(who, {}).items() if flood.times]
-        for (what, code), (about, detail) in left:
-            self._write(who, what, about, {**detail, "refused": code})
+            floods, now = self._floods.get(who, {}), self._clock()
+            told = [self._hand_over(who, what, code, flood, now) for (what, code), flood in floods.items() if flood.times]
+        wait(told)
 
     def close(self) -> None:
         for who in list(self._floods):
             self.tell_refused(who)
+        self._writer.shutdown()
+
+    def _hand_over(self, who: str, what: str, code: str, flood: _Flood, now: float) -> Future[None]:
+        """Under the lock."""
+        about, detail = flood.taken(now)
+        self._waiting += 1
+        return self._writer.submit(self._write, who, what, about, {**detail, "refused": code})
 
     def _write(self, who: str, what: str, about: str, detail: dict[str, Any]) -> None:
         try:
             audit.note_read(self._store, what, about, who, self._most_reads, **detail)
         except HeadraceError as error:
             log.warning("what was refused is not in the audit trail: %s %s %s %s (%s)", who, what, about, detail, error)
+        finally:
+            with self._lock:
+                self._waiting -= 1

@@ -78,7 +78,7 @@ class _Uploads:
         except ClientDisconnect:
             return Response(status_code=400)
         except _Refused as refused:
-            await run_in_threadpool(self._trail.refused, WHO, OPERATION, f"domain {domain}", refused.code, job=job_id)
+            self._trail.refused(WHO, OPERATION, f"domain {domain}", refused.code, job=job_id)
             return _answer(refused)
         except HeadraceError as error:
             log.error("%s %s", OPERATION, error)  # noqa: TRY400 - the message says it all

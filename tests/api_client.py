@@ -95,11 +95,11 @@ def client_of(url: str, key_id: str = ADMIN, secret: str = "", verify: str | Non
             verify=verify,
             config=Config(retries={"total_max_attempts": 1}, proxies={}, **config),
         )
-        made.meta.events.register("needs-retry.customer-profiles", _next_second)
+        made.meta.events.register("needs-retry.customer-profiles", next_second)
         return made
 
 
-def _next_second(response: Any, **_: Any) -> float | None:
+def next_second(response: Any, **_: Any) -> float | None:
     """Where calls are equal and of one second: what any SDK does, without its dice."""
     said = "" if response is None else response[1].get("Error", {}).get("Message", "")
     return 1.01 - time.time() % 1 if said.startswith("An equal call") else None

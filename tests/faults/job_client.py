@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from headrace.errors import HeadraceError
 from headrace.upload_jobs import ENDS
 from profile_store import counts, registry, upload_jobs
-from tests.api_client import ADMIN, SECRETS
+from tests.api_client import ADMIN, SECRETS, next_second
 from tests.faults.shop_jobs import ShopJob, Stop
 from tests.upload_shop import headers_of
 
@@ -162,14 +162,14 @@ def put_file(url: str, data: bytes, headers: dict[str, str], half: Callable[[], 
 
 
 def client_at(url: str) -> Any:
-    """A boto3 client that is told of every refusal at once. One for each URL."""
+    """A boto3 client that is told of every refusal at once, but for equal calls of one second. One for each URL."""
     with _lock:  # sessions are not for several threads
         return _client(url)
 
 
 @cache
 def _client(url: str) -> Any:
-    return _session().client(
+    made = _session().client(
         "customer-profiles",
         endpoint_url=url,
         region_name="us-east-1",
@@ -177,6 +177,8 @@ def _client(url: str) -> Any:
         aws_secret_access_key=SECRETS[ADMIN],
         config=Config(retries={"total_max_attempts": 1}, proxies={}, connect_timeout=5, read_timeout=20),
     )
+    made.meta.events.register("needs-retry.customer-profiles", next_second)
+    return made
 
 
 @cache

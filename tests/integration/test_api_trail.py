@@ -25,6 +25,7 @@ from profile_store import audit, keys, upload_jobs
 from profile_store.audit import AuditEntry
 from tests.api_client import READER, RETAILER, running_api
 from tests.pipeline import Pipeline, access_to, pipeline
+from tests.polling import eventually
 from tests.upload_shop import Shop, headers_of, put, running_shop
 from tests.uploaded import HEADER
 
@@ -131,7 +132,7 @@ def test_who_waits_for_a_place_in_vain_is_told(
         finally:
             go_on.set()
         first.result(30)
-    [found] = told(real, since, who="api:reader")
+    [found] = eventually(lambda: told(real, since, who="api:reader"), within=10, what="it is told")
     assert (found.what, found.about, found.detail["refused"]) == ("GetDomain", "domain somewhere", "ThrottlingException")
 
 
@@ -144,7 +145,7 @@ def test_what_there_is_not_is_told(shop: Shop, real: Pipeline, since: list[Audit
             client.list_domains()
     finally:
         client.meta.events.unregister("before-sign.customer-profiles.ListDomains", nowhere)
-    [found] = told(real, since, who="api:reader")
+    [found] = eventually(lambda: told(real, since, who="api:reader"), within=10, what="it is told")
     assert (found.what, found.about, found.detail["refused"]) == ("unknown", "the API", "UnknownOperationException")
 
 
@@ -190,4 +191,5 @@ def test_an_upload_is_told_before_it_is_the_jobs(
     assert upload_jobs.start(shop.api.services.store, shop.domain, job_id).done
     for _ in range(3):
         assert put(path["Url"], ROW, headers)[0] == 403
-    assert [one.detail for one in told(real, since, what="PutUpload")[1:]] == [{"job": job_id, "refused": "AccessDenied"}]
+    late = eventually(lambda: told(real, since, what="PutUpload")[1:], within=10, what="it is told")
+    assert [one.detail for one in late] == [{"job": job_id, "refused": "AccessDenied"}]
