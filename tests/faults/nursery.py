@@ -25,7 +25,7 @@ from deployments.embedded.processes import LOOPBACK
 from object_store.access import S3Access, connect
 from tests.pipeline import ROOT
 
-MODULES = ("streaming.worker.__main__", "tests.faults.flow", "tests.faults.api_process", "tests.run_export")
+MODULES = ("streaming.worker.__main__", "tests.faults.terse_worker", "tests.faults.flow", "tests.faults.api_process", "tests.run_export")
 _PR_SET_PDEATHSIG = 1
 
 

@@ -28,6 +28,7 @@ from tests.faults.shop_jobs import api_domain, with_accounts
 from tests.faults.shop_segments import FROM_THE_START
 from tests.faults.standing import standing
 from tests.faults.strikes import strike
+from tests.faults.terse_worker import TERSE
 from tests.faults.ticking import Ticking
 from tests.faults.ticks import OFF, ON, TICK, say
 from tests.faults.uploading import Uploading
@@ -240,7 +241,8 @@ class Run:
 
     def _worker(self, place: int) -> Process:
         log = self.stage.directory / f"worker-{place}.log"
-        return self.stage.world.nursery.start("streaming.worker.__main__", [*self.stage.domains], self.stage.environment, log)
+        module = TERSE if self.stage.schedule.terse else "streaming.worker.__main__"
+        return self.stage.world.nursery.start(module, [*self.stage.domains], self.stage.environment, log)
 
     def _until(self, over: Callable[[], bool]) -> None:
         begun = moved = time.monotonic()

@@ -81,6 +81,7 @@ class Schedule:
 
     `ticks`: place of a file → how its import is started, where its connection's schedule does it; the others are started once.
     `segments`: the domain has some from the start. `exports`: and a connection that exports them, to who consented to one of `exports_for` (none: all).
+    `terse`: workers commit and tell each other little at a time (tests/faults/terse_worker.py).
     `republication` forbidden: what was published once, whole, is never published again, so the topic and Redis alone must be enough.
     """
 
@@ -98,6 +99,7 @@ class Schedule:
     segments: bool = False
     exports: bool = False
     exports_for: tuple[str, ...] = ()
+    terse: bool = False
 
     @property
     def rows(self) -> int:
@@ -122,7 +124,7 @@ class Schedule:
         store = f"{'cluster' if self.cluster else 'one node'}, appendfsync {self.fsync}"
         return [
             f"seed {self.seed}: {self.partitions} partitions, {self.workers} workers, {self.batch_rows} rows a batch, {store},"
-            f" republication {self.republication}",
+            f" republication {self.republication}{', terse' if self.terse else ''}",
             f"  segments: {'from the start' if self.segments else 'none at the start'}{', exported' if self.exports else ''}",
             *(f"  file {place}: {file}" for place, file in enumerate(self.files)),
             f"  in this order: {' then '.join(' with '.join(map(str, wave)) for wave in self.waves)}",
@@ -165,6 +167,8 @@ IMPORTS_AT_ONCE = 0.3
 
 WITH_SEGMENTS, WITH_A_CHANGE_OF_SEGMENTS, WITH_TICKS = 0.5, 0.4, 0.4
 """Shares of the schedules."""
+TERSELY = 0.4
+"""Share of the schedules."""
 WITH_EXPORTS, EXPORTS_FOR_SOME = 0.8, 0.3
 """Shares of the schedules that have segments from the start."""
 WITH_JOBS, WITH_ACCOUNTS, EXPIRED_AT_LAST = 0.35, 0.5, 0.4
@@ -208,6 +212,7 @@ def draw(seed: int) -> Schedule:
         segments=segments,
         exports=exports,
         exports_for=OBJECTIVES[:1] if of_exports.random() < EXPORTS_FOR_SOME else (),
+        terse=random.Random(f"terse {seed}").random() < TERSELY,
     )
 
 

@@ -21,7 +21,7 @@ from tests.contract.profile_stores import log_of_commands
 from tests.faults.flow import ERASE, SEGMENTS
 from tests.faults.jobs import EXPIRE
 from tests.faults.rounds import OF_EXPIRIES, points
-from tests.faults.schedule import Fault, Kind, ticks_of
+from tests.faults.schedule import AFTER_THE_END, Fault, Kind, ticks_of
 from tests.faults.shop_exports import OUT
 from tests.faults.shop_files import erased_identifier
 from tests.faults.shop_jobs import MOST_DAYS, job_of
@@ -103,6 +103,8 @@ def power_cut(run: Run, fault: Fault) -> bool:
     run.redis_busy = True
     run.shake()
     ended = run.ended_flows
+    if fault.at >= AFTER_THE_END and not run.flows:
+        erase(run, fault)  # else there is nothing to lose any more
 
     def cut() -> None:
         run.shake()
@@ -279,16 +281,26 @@ def expire(run: Run, fault: Fault) -> bool:
 
 
 def reshard(run: Run, fault: Fault) -> bool:
-    """The slot of one partition, or of the domain itself, goes to the next node, key by key."""
+    """The slot of one partition, or of the domain itself, goes to the next node, key by key. Every other time one of the two is killed on the way."""
     if run.redis_busy:
         return False
     name, partitions = run.stage.domain, run.stage.schedule.partitions
     tag = f"{{{name}}}" if fault.size > 0.8 else f"{{{name}:{int(fault.size / 0.8 * partitions)}}}"
-    servers = [node.server for node in run.stage.nodes]
     run.redis_busy = True
 
+    def halfway(source: int, target: int) -> None:
+        if fault.size * 13 % 1 > 0.5:
+            return
+        run.shake()
+        node = run.stage.nodes[target if fault.size * 29 % 1 > 0.5 else source]
+        node.server.kill()
+        run.note(f"one of the nodes that the slot of {tag} moves between is killed -9")
+        node.start_again()
+        _await_cluster(run)
+
     def do() -> None:
-        run.note(f"the slot of {tag} has moved, {move_slot(servers, tag)} keys")
+        servers = [node.server for node in run.stage.nodes]
+        run.note(f"the slot of {tag} has moved, {move_slot(servers, tag, halfway)} keys")
         run.redis_busy = False
 
     run.in_thread(do)

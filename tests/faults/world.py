@@ -155,7 +155,7 @@ def open_stage(schedule: Schedule, world: World, broker: Broker, name: str) -> I
     with ExitStack() as stack:
         link = None
         if schedule.cluster:
-            nodes = [RedisNode(server) for server in start_cluster(directory).nodes]
+            nodes = [RedisNode(server) for server in start_cluster(directory, schedule.fsync).nodes]
             direct = through = nodes[0].server.url
         else:
             options = ValkeyOptions(directory / "valkey", directory / "valkey.log", free_port(), fsync=schedule.fsync)

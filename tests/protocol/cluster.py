@@ -17,7 +17,8 @@ FAULTS = ["kill", "rebalance", "power", "power", "republish", "old", "echo", "de
 class Cluster:
     """`step()` does one random thing that may happen; `fault()` one that should not matter. Each schedule has some kinds of faults.
 
-    `rows`, `told`: the two topics; `committed`: the group's offsets. A partition lives on a Redis server of its own, `domain` on another.
+    `rows`, `told`: the two topics; `committed`: the group's offsets. A partition lives on a Redis server of its own, `domain` on another. `terse`: what
+    neighbours are told is split.
     """
 
     def __init__(self, seed: int, partitions: int, jobs: list[Job], broken: Broken | None = None) -> None:
@@ -33,6 +34,7 @@ class Cluster:
         self.owner = [place % 2 for place in range(partitions)]
         self.stubborn, self.cut = 0.3, 0.02
         self.kinds = self.random.sample(FAULTS, self.random.randrange(2, 7))
+        self.terse = self.random.random() < 0.5
         self.workers = [Worker(self, 0), Worker(self, 1)]
         self.flows: list[Steps] = [Flow(self).run()]
         self.wiped = False
@@ -148,8 +150,8 @@ class Cluster:
         domain, partitions = self.random.choice(self.backups)
         self.backups.clear()
         for node, partition in zip(self.nodes, partitions, strict=True):
-            node.versions = [partition]
-        self.domain.versions = [domain]
+            node.versions, node.life = [partition], node.life + 1
+        self.domain.versions, self.domain.life = [domain], self.domain.life + 1
         for worker in self.workers:
             worker.owned.clear()
             worker.gone.clear()

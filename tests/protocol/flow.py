@@ -122,38 +122,41 @@ class Flow:
     # counts
 
     def progress(self, seq: int) -> Any:
-        """The counts of all partitions and, so that nothing that was lost and done again is taken for what it was, their tokens."""
-        counts: dict[str, int] = {}
-        marks = []
+        """The counts of all partitions, and of each its last batch. Servers are not asked in one moment."""
+        found: list[tuple[dict[str, int], int]] = []
         for node in self.cluster.nodes:
-            counts = added(counts, node.live.tally.get(seq, {}))
-            marks.append((node.live.last("rows", seq), self.broken is Broken.COUNTS_ALONE or node.live.token))
+            found.append((node.live.tally.get(seq, {}), node.live.last("rows", seq)))
             if self.random.random() < 0.3:
                 yield
-        return counts, marks
+        return _summed(found)
 
-    def barrier(self) -> Steps:
+    def durable_progress(self, seq: int) -> Any:
+        """The same, and on disk: each server is asked, and waited for, in one life of it. None: one came back in between, which breaks the connection."""
+        found: list[tuple[dict[str, int], int]] = []
         for node in self.cluster.nodes:
-            if self.random.random() < 0.3:
+            life = node.life
+            found.append((node.live.tally.get(seq, {}), node.live.last("rows", seq)))
+            if self.random.random() < 0.5:
                 yield
             node.sync()
+            if node.life != life and self.broken is not Broken.ANOTHER_LIFE:
+                return None
+        return _summed(found)
 
     def await_outcomes(self, registration: Registration) -> Any:
-        """The counts, when they add up and were the same before and after the wait for the disk; None where another driver was faster."""
+        """The counts, when they add up and are the same on disk; None where another driver was faster."""
         wanted = Counter(place for place, _ in self.cluster.messages(registration))
         while True:
-            counts, marks = yield from self.progress(registration.seq)
+            counts, fences = yield from self.progress(registration.seq)
             rows = sum(counts.get(name, 0) for name in OUTCOMES)
             assert rows <= max(1, len(registration.job.rows)), "more rows counted than there are"
-            batches = all(fence + 1 == wanted[place] for place, (fence, _) in enumerate(marks))
+            batches = all(fence + 1 == wanted[place] for place, fence in enumerate(fences))
             counted = rows == max(1, len(registration.job.rows)) and (batches or self.broken in FENCELESS)
             if counted and over(counts):
                 if self.broken is Broken.EARLY_COMPLETION:
                     return counts
-                yield from self.barrier()
-                if self.broken is Broken.READ_ONCE:
-                    return counts
-                if (yield from self.progress(registration.seq)) == (counts, marks):
+                on_disk = yield from self.durable_progress(registration.seq)
+                if on_disk == (counts, fences) or self.broken is Broken.READ_ONCE:
                     return counts
             elif self.cluster.wiped and self.random.random() < 0.05:
                 yield from self.publish(registration, [-1] * self.cluster.partitions)
@@ -181,10 +184,9 @@ class Flow:
     def await_silence(self, seq: int) -> Steps:
         before = None
         while True:
-            now = yield from self.progress(seq)
-            if over(now[0]) and (now == before or self.broken is Broken.READ_ONCE):
+            now = yield from self.durable_progress(seq)
+            if now is not None and over(now[0]) and (now == before or self.broken is Broken.READ_ONCE):
                 return
-            yield from self.barrier()
             before = now
             yield
 
@@ -226,6 +228,13 @@ class Flow:
             if node.live.floor >= seq or self.broken in (Broken.NO_FLOOR, Broken.FENCE_DROPPED_FIRST):
                 node.write(drop_import(node.live, seq))
             yield
+
+
+def _summed(found: list[tuple[dict[str, int], int]]) -> tuple[dict[str, int], list[int]]:
+    counts: dict[str, int] = {}
+    for tally, _ in found:
+        counts = added(counts, tally)
+    return counts, [fence for _, fence in found]
 
 
 def over(counts: dict[str, int]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from tests.protocol.broken import Broken
 from tests.protocol.model import (
@@ -46,10 +46,13 @@ def changing_rows(notes: Notes) -> int:
 
 
 class Merge:
-    """`store`: the partition as it was read; `change` is what becomes of the group."""
+    """`store`: the partition as it was read; `change` is what becomes of the group. `terse`: messages to neighbours hold one thing each."""
 
-    def __init__(self, store: Partition, place: int, partitions: int, token: int, change: Change, broken: Broken | None) -> None:
+    def __init__(
+        self, store: Partition, place: int, partitions: int, token: int, change: Change, broken: Broken | None, *, terse: bool
+    ) -> None:
         self.store, self.place, self.partitions, self.token, self.change, self.broken = store, place, partitions, token, change, broken
+        self.terse = terse
         self.parts: dict[int, dict[str, list[object]]] = defaultdict(lambda: defaultdict(list))
         self.settled: dict[int, int] = defaultdict(int)
 
@@ -78,9 +81,20 @@ class Merge:
 
     def tell(self) -> None:
         for target in {**self.parts, **self.settled}:
-            body = Telling(settled=self.settled[target], **{name: tuple(items) for name, items in self.parts[target].items()})  # type: ignore[arg-type]
-            number = self.store.last("to", target) + 1
-            self.change.told[target, number] = Message(self.change.seq, self.token, self.place, number, body)
+            whole = Telling(settled=self.settled[target], **{name: tuple(items) for name, items in self.parts[target].items()})  # type: ignore[arg-type]
+            bodies = self.split(whole) if self.terse else [whole]
+            for number, body in enumerate(bodies, self.store.last("to", target) + 1):
+                self.change.told[target, number] = Message(self.change.seq, self.token, self.place, number, body)
+
+    def split(self, whole: Telling) -> Iterator[Telling]:
+        """None of them empty, and a denial counted as settled by the message that has it (streaming/merge/changes.py)."""
+        together = self.broken is Broken.SETTLED_TOGETHER
+        first, later = whole.denied[:1], whole.denied[1:]
+        yield from (Telling(rows=(row,)) for row in whole.rows)
+        if whole.settled or whole.erasures:
+            yield Telling(settled=whole.settled - (0 if together else len(later)), denied=first, erasures=whole.erasures)
+        yield from (Telling(settled=0 if together else 1, denied=(claim,)) for claim in later)
+        yield from (Telling(claims=(claim,)) for claim in whole.claims)
 
     # rows
 

@@ -143,10 +143,12 @@ class Change:
 
 
 class Node:
-    """A Redis server. `versions`: what is on disk, and all that was acknowledged since; the last is what it answers with."""
+    """A Redis server. `versions`: what is on disk, and all that was acknowledged since; the last is what it answers with. `life`: how often it came back;
+    a connection lives in one of them."""
 
     def __init__(self, state: Any) -> None:
         self.versions = [state]
+        self.life = 0
 
     @property
     def live(self) -> Any:
@@ -163,6 +165,7 @@ class Node:
     def come_back(self, at: int) -> None:
         """Started again, at some version of its last second."""
         self.versions = [self.versions[at]]
+        self.life += 1
 
 
 def commit(store: Partition, expected: int, token: int, change: Change, broken: Broken | None) -> tuple[str, Partition]:

@@ -116,7 +116,7 @@ class Worker:
             rows = next((message.body for message in chosen if message.source is None), None)
             change.offset = one.position
             seen = replace(one.known, keys=store.keys, verdicts=store.verdicts)
-            Merge(seen, place, self.cluster.partitions, chosen[0].token, change, self.broken).run(
+            Merge(seen, place, self.cluster.partitions, chosen[0].token, change, self.broken, terse=self.cluster.terse).run(
                 rows, [message.body for message in chosen if message.source is not None]
             )
             one.prepared = change, one.known.token, batch is not None, ahead

@@ -15,7 +15,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from deployments.embedded.processes import LOOPBACK, free_port, wait_until
-from deployments.embedded.valkey import ValkeyOptions, ValkeyServer, start_valkey, version
+from deployments.embedded.valkey import Fsync, ValkeyOptions, ValkeyServer, start_valkey, version
 from tests.servers.report import ServerReport
 
 SLOTS = 16_384
@@ -52,14 +52,13 @@ def flush(server: ValkeyServer) -> None:
         client.script_flush()
 
 
-def start_cluster(directory: Path) -> ValkeyCluster:
+def start_cluster(directory: Path, fsync: Fsync = "always") -> ValkeyCluster:
     """Three nodes that know each other and share the slots; returns when each of them says that the cluster is whole."""
     with ExitStack() as undo:
         nodes = []
         for number in range(CLUSTER_NODES):
-            options = ValkeyOptions(
-                directory / f"node-{number}", directory / f"node-{number}.log", free_port(), cluster_bus_port=free_port()
-            )
+            data, log = directory / f"node-{number}", directory / f"node-{number}.log"
+            options = ValkeyOptions(data, log, free_port(), fsync=fsync, cluster_bus_port=free_port())
             nodes.append(undo.enter_context(start_valkey(options)))
         clients = [undo.enter_context(redis.Redis.from_url(node.url)) for node in nodes]
         for number, client in enumerate(clients):
