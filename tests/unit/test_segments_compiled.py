@@ -62,13 +62,16 @@ WRITTEN = VALUES | {
     "boolean": (*VALUES["boolean"], "yes"),
 }
 
+TEXTS = ("a", "0", "b", "\x1c", "\x1c0", "\n", "\nend", "end", "line\n", "x\x1e", "3", "example", "ä")
+"""For comparisons with a part of a text."""
+
 
 @st.composite
 def dimensions(draw: st.DrawFn) -> Dimension:
     one = draw(st.sampled_from(SCHEMA.properties))
     shape = one.as_property()
     comparison = draw(st.sampled_from(comparisons_of(shape)))
-    texts = ("a", "0", "b", "\x1c", "example", "ä") if COMPARISONS[comparison].kind == "text" else WRITTEN[one.type]
+    texts = TEXTS if COMPARISONS[comparison].kind == "text" else WRITTEN[one.type]
     wanted = COMPARISONS[comparison].values
     values = draw(st.lists(st.sampled_from(texts), min_size=wanted or 1, max_size=wanted or 3))
     assert all(value_problem(shape, comparison, text) is None for text in values)
@@ -152,13 +155,22 @@ def test_columns_agree_with_profiles(segments: list[Segment], profiles: list[Pro
 
 
 @pytest.mark.spec("S3")
-@settings(max_examples=200)
-@given(dimensions(), PROFILES)
-def test_one_dimension_in_columns_agrees(dimension: Dimension, profile: Profile) -> None:
-    one = Segment(version=1, kind="segment", domain="d", name="s", groups=(SegmentGroup(dimensions=(dimension,)),))
-    compiled = compile_segment(evolve(SegmentSet(), [one], (), SCHEMA).after, "s")
-    properties = {each.name: each.as_property() for each in SCHEMA.properties}
-    assert evaluate(compiled, columns_of([profile])).tolist() == [is_member(one, profile, {}, properties)]
+@pytest.mark.parametrize("one", SCHEMA.properties, ids=lambda one: one.name)
+def test_every_comparison_with_every_value_agrees(one: StoredProperty) -> None:
+    """Over a profile of each value, of lists of two, and over one that has none."""
+    pairs = [(first, second) for first in VALUES[one.type][:5] for second in VALUES[one.type] if first != second]
+    values: list[Value] = [*pairs] if one.multiple else [*VALUES[one.type]]
+    profiles: list[Profile] = [{}, *({one.name: value} for value in values)]
+    columns, properties = columns_of(profiles), {one.name: one.as_property()}
+    for comparison in comparisons_of(one.as_property()):
+        if COMPARISONS[comparison].values == 2:
+            continue  # bounds: drawn above
+        for text in TEXTS if COMPARISONS[comparison].kind == "text" else WRITTEN[one.type]:
+            dimension = Dimension(property=one.name, comparison=comparison, values=(text,))
+            segment = Segment(version=1, kind="segment", domain="d", name="s", groups=(SegmentGroup(dimensions=(dimension,)),))
+            compiled = compile_segment(evolve(SegmentSet(), [segment], (), SCHEMA).after, "s")
+            expected = [is_member(segment, profile, {}, properties) for profile in profiles]
+            assert evaluate(compiled, columns).tolist() == expected, (comparison, text)
 
 
 DEEP = 300
