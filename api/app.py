@@ -102,6 +102,7 @@ class Api:
         try:
             return await self._work_on(verified)
         except ApiError as error:
+            await asyncio.sleep(error.after)  # in none of the places
             return refused(error, operation_at(verified.method, verified.path))
 
     async def _work_on(self, verified: Verified) -> Answer:

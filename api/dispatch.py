@@ -92,12 +92,11 @@ class Dispatcher:
         return Call(name, values, request.principal, self._services, request.request_id, request.base_url)
 
     def _refuse_second_use(self, request: Verified) -> None:
-        """A client that makes equal calls within a second waits and signs anew, as SDKs do when they are throttled."""
+        """A client that makes equal calls within a second signs the second one anew, as SDKs do when they are throttled: a second later, so that whatever its
+        first try to do so is signed with another one."""
         match use_of(self._services.store, request.signature, request.attempt, self._remember_seconds):
             case Use.ANOTHER:
-                raise throttled(
-                    "An equal call was made in this very second, and has the same signature. Wait for a second, then sign it anew."
-                )
+                raise throttled("An equal call was made in this very second, and has the same signature. Sign it anew.", after=1.0)
             case Use.REPLAY:
                 raise ApiError("InvalidSignatureException", 403, "This very request was made before. Sign it anew to repeat it.")
 

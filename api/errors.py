@@ -6,13 +6,14 @@ from headrace.errors import ConfigurationError, HeadraceError, TransientError
 
 
 class ApiError(Exception):
-    """`code`: as clients know it; `message`: for people, without personal data or secrets."""
+    """`code`: as clients know it; `message`: for people, without personal data or secrets; `after`: seconds until it is told."""
 
-    def __init__(self, code: str, status: int, message: str) -> None:
+    def __init__(self, code: str, status: int, message: str, after: float = 0.0) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
         self.message = message
+        self.after = after
 
 
 def bad_request(message: str) -> ApiError:
@@ -32,8 +33,8 @@ def denied(message: str) -> ApiError:
     return ApiError("AccessDeniedException", 403, message)
 
 
-def throttled(message: str) -> ApiError:
-    return ApiError("ThrottlingException", 429, message)
+def throttled(message: str, after: float = 0.0) -> ApiError:
+    return ApiError("ThrottlingException", 429, message, after)
 
 
 def of_headrace(error: HeadraceError) -> ApiError | None:

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from headrace.errors import HeadraceError
 from headrace.upload_jobs import ENDS
 from profile_store import counts, registry, upload_jobs
-from tests.api_client import ADMIN, SECRETS, next_second
+from tests.api_client import ADMIN, SECRETS, signed_anew
 from tests.faults.shop_jobs import ShopJob, Stop
 from tests.upload_shop import headers_of
 
@@ -177,7 +177,7 @@ def _client(url: str) -> Any:
         aws_secret_access_key=SECRETS[ADMIN],
         config=Config(retries={"total_max_attempts": 1}, proxies={}, connect_timeout=5, read_timeout=20),
     )
-    made.meta.events.register("needs-retry.customer-profiles", next_second)
+    made.meta.events.register("needs-retry.customer-profiles", signed_anew)
     return made
 
 

@@ -96,5 +96,6 @@ def test_equal_calls_of_one_second_are_calls_of_their_own(api: RunningApi) -> No
         client.create_upload_job(DomainName=DOMAIN, DisplayName="twice", Fields=FIELDS, UniqueKey="asset_id")["JobId"] for _ in range(2)
     }
     assert sent[1].headers["Authorization"] == sent[2].headers["Authorization"]
+    assert len(sent) == 4, "the first that is signed anew succeeds, however soon the SDK does so"
     assert len(made) == 2
     assert jobs(api) == before + 2
