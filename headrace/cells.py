@@ -119,9 +119,13 @@ def canonical_datetime(utc: datetime) -> str:
     return f"{utc.year:04d}-{utc.month:02d}-{utc.day:02d}T{utc.hour:02d}:{utc.minute:02d}:{utc.second:02d}{fraction}Z"
 
 
+def small_email(text: str) -> str:
+    """NFC twice: a capital and its mark may have no character of their own where the small letter has one. What is stored must read as itself."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+
+
 def read_email(text: str, _cell_format: CellFormat) -> str | Reason:
-    # Twice: a capital and its mark may have no character of their own where the small letter has one. What is stored must read as itself.
-    text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+    text = small_email(text)
     try:
         validate_email(text, check_deliverability=False, globally_deliverable=False, strict=False)
     except EmailNotValidError:

@@ -6,12 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from headrace.configuration_model import ConfigurationModel, Flag, Problem, refuse
+from headrace.configuration_model import ConfigurationModel, Flag, Problem, refuse, repeated, shown
 from headrace.exports import LISTS, Columns, ProfileIdentifierColumn
 from headrace.formats import ExportFormat, FileFormat
 from headrace.mappings import Links, Mappings
 from headrace.names import GoalId, ObjectName, Title, slug
 from headrace.sources import Destination, Source
+from headrace.written_cells import harmless
 
 
 class _Goal(ConfigurationModel):
@@ -106,6 +107,14 @@ class ExportProfilesGoal(_Goal):
                 Problem(("columns", position), f"{one.kind} holds several values; set format.multi_value, for example to |")
                 for position, one in enumerate(self.columns)
                 if isinstance(one, LISTS)
+            ]
+        if self.format.spreadsheet_safe:
+            problems += [
+                Problem(
+                    ("columns", later, "header"),
+                    f"spreadsheet_safe writes {shown(name)}, as it does for columns[{first}]; each column needs its own header",
+                )
+                for later, first, name in repeated(harmless(one.header) for one in self.columns)
             ]
         if self.replace_identifiers_with_file_name and not any(isinstance(one, ProfileIdentifierColumn) for one in self.columns):
             problems.append(

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, get_args
 
-from headrace.cells import BLANKS, CellFormat, canonical_datetime, read_value
+from headrace.cells import BLANKS, CellFormat, canonical_datetime, read_value, small_email
 from headrace.domains import Property, PropertyType
 from headrace.outcomes import Reason
 
@@ -117,16 +117,16 @@ def value_problem(one: Property, comparison: Comparison, text: str) -> str | Non
 
 def canonical(one: Property, comparison: Comparison, text: str) -> str:
     """A value of a definition as profiles hold it; of a date-time property a whole day stays a day. For values without a problem."""
-    if one.type == "email":
-        return unicodedata.normalize("NFC", text).lower()
     if COMPARISONS[comparison].kind == "text":
-        return text
+        if one.type == "email":
+            return small_email(text)
+        return unicodedata.normalize("NFC", text) if one.identifier else text
     if one.type == "text":
         return unicodedata.normalize("NFC", text).strip(BLANKS) if one.identifier else text
     if one.type == "datetime":
         found = read_moment(text)
         return text if not isinstance(found, datetime) else canonical_datetime(found)
-    value = read_value(one.type, text, _FORMAT)
+    value = read_value(one.type, text, _FORMAT)  # of an e-mail address without the blanks around it, too
     if value is None or isinstance(value, Reason):
         raise ValueError(f"no value of a {one.type}")
     return value

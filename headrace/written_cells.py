@@ -20,6 +20,11 @@ HARMLESS = "'"
 """Put in front of such a cell: spreadsheets then take it for text."""
 
 
+def harmless(text: str) -> str:
+    """As `spreadsheet_safe` writes a header, or a cell of text."""
+    return f"{HARMLESS}{text}" if text[:1] in tuple(FORMULA) else text
+
+
 def write_cell(type_name: str, value: str | tuple[str, ...], cell_format: CellFormat) -> str | None:
     """A stored value, a tuple of them for a list, as the cell says it.
 

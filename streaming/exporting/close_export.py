@@ -35,15 +35,17 @@ def settle_exports(context: ImportContext, domain: str, connection: str) -> None
         settle_export(context, domain, connection, note)
 
 
-def settle_export(context: ImportContext, domain: str, connection: str, note: ExportNote) -> None:
+def settle_export(context: ImportContext, domain: str, connection: str, note: ExportNote) -> bool:
+    """Whether its file can be read, and its profiles count. Raises as `settle_exports`."""
     objects = context.objects_of(connection)
     _abort(objects, note)
     # In this order: what is aborted never becomes visible, so what is not visible now never will be.
     if _is_visible(objects, note):
         close_export(context.store, domain, connection, note.export_id)
-        return
+        return True
     exports.drop_exported(context.store, domain, registry.get_domain(context.store, domain).partitions, note.export_id)
     exports.forget_export(context.store, domain, connection, note.export_id)
+    return False
 
 
 def _abort(objects: ObjectStore, note: ExportNote) -> None:

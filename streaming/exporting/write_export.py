@@ -66,6 +66,7 @@ def write_export(context: ImportContext, connection: Connection, goal: ExportPro
     note = ExportNote(export_id, goal.id, place.bucket, place.directory + name)
     with step("note_export"):
         exports.note_export(context.store, domain.name, connection.name, note)
+    found: list[ExportedPartition] = []
     try:
         content_type = GZIP if goal.format.compression == "gzip" else CSV
         with objects.open_write(note.bucket, note.key, content_type, {OWNER: note.export_id}) as out:
@@ -73,17 +74,19 @@ def write_export(context: ImportContext, connection: Connection, goal: ExportPro
                 note = replace(note, upload_id=out.begin())
             exports.name_upload(context.store, domain.name, connection.name, note)
             lives = exports.begin_reading(context.store, domain.name, plan.partitions)
-            found = _write(context, plan, out, expected)
+            found += _write(context, plan, out, expected)
             _check_unchanged(context, plan, segments.live)
             bits = {number: one.bits for number, one in enumerate(found)}
             with step("keep_exported"):
                 exports.keep_exported(context.store, domain.name, connection.name, note.export_id, bits, lives)
             with step("finish_export"):
                 out.finish()
-    except BaseException:
+    except BaseException as error:
+        is_there = False
         with suppress(HeadraceError):  # else the connection's next run does it
-            settle_export(context, domain.name, connection.name, note)
-        raise
+            is_there = settle_export(context, domain.name, connection.name, note)
+        if not (is_there and isinstance(error, TransientError)):  # no answer of S3 came, but the file did
+            raise
     left_out = sum((one.left_out for one in found), start=Counter[str]())
     return WrittenExport(
         note.export_id,

@@ -18,10 +18,12 @@ from deployments.embedded.broker import BrokerServer
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from headrace.address import partition_of
-from headrace.errors import TerminalError
+from headrace.connections import Connection
+from headrace.errors import TerminalError, TransientError
 from headrace.goal_choice import chosen_exports
 from object_store.access import connect
-from profile_store import exports
+from object_store.writer import ObjectWriter
+from profile_store import exports, registry
 from profile_store import members as members_module
 from profile_store.exchange import read_exchange
 from profile_store.store import Store
@@ -211,21 +213,28 @@ def test_progress_moves_while_one_partition_is_read_and_while_it_is_written(
     assert len(set(done)) > 12, "partitions are four"
 
 
-@pytest.mark.spec("P1", "E2")
-def test_a_connection_with_objectives_exports_only_who_consented(real: Pipeline, domain_name: str) -> None:
+def consenting(real: Pipeline, domain_name: str, **more: Any) -> Connection:
+    """A shop whose people answer which objectives they consent to, and 60 of them; `more`: a property, and its column."""
     goal = customers(domain_name)
     goal["mappings"] = [*goal["mappings"], {"column": "ok", "property": "consents", "rule": "set"}]
-    goals = [{"kind": "import_profiles", "name": "Customers", **goal}, export_goal(domain_name)]
     domain = {**shop(domain_name), "objectives": ["newsletter", "ads"]}
+    if more:
+        goal["mappings"].append({"column": "day", "property": more["name"], "rule": "set"})
+        domain["properties"] = [*domain["properties"], more]
+    goals = [{"kind": "import_profiles", "name": "Customers", **goal}, export_goal(domain_name)]
     everybody = real.apply_goals(domain, goals)
     answers = ("newsletter|ads", "ads", "")
-    real.put(
-        "crm", "in/a.csv", "".join(["id,amount,day,tags,ok\n", *(f"C{n},{n},2026-01-01,a,{answers[n % 3]}\n" for n in range(60))]).encode()
-    )
+    rows = "".join(f"C{n},{n},2026-01-01,a,{answers[n % 3]}\n" for n in range(60))
+    real.put("crm", "in/a.csv", f"id,amount,day,tags,ok\n{rows}".encode())
     with real.workers(domain_name):
         real.run(everybody)
+    return real.apply_goals(domain, goals, objectives=["newsletter"])
+
+
+@pytest.mark.spec("P1", "E2")
+def test_a_connection_with_objectives_exports_only_who_consented(real: Pipeline, domain_name: str) -> None:
+    asking = consenting(real, domain_name)
     make_segment(real.store, domain_name, "everyone")
-    asking = real.apply_goals(domain, goals, objectives=["newsletter"])
 
     [goal_of_export] = chosen_exports(asking)
     assert count_available(real.store, asking, goal_of_export) == 20
@@ -233,7 +242,21 @@ def test_a_connection_with_objectives_exports_only_who_consented(real: Pipeline,
 
     assert {row["id"] for row in rows_of(real, written)} == {f"C{n}" for n in range(0, 60, 3)}
     assert (written.members, written.available, written.exported) == (60, 20, 20)
+    everybody = asking.model_copy(update={"objectives": ()})
     assert len(rows_of(real, export(real, everybody, domain_name))) == 60
+
+
+@pytest.mark.spec("E2")
+def test_who_is_available_is_counted_while_the_schema_grows(real: Pipeline, domain_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records have a property more than there was when the count began."""
+    consenting(real, domain_name)
+    make_segment(real.store, domain_name, "everyone")
+    earlier, get_domain = [registry.get_domain(real.store, domain_name)], registry.get_domain
+    asking = consenting(real, domain_name, name="seen", type="date")
+    [goal] = chosen_exports(asking)
+    monkeypatch.setattr(registry, "get_domain", lambda *asked: earlier.pop() if earlier else get_domain(*asked))
+    assert count_available(real.store, asking, goal) == 20
+    assert not earlier
 
 
 @pytest.mark.spec("E1")
@@ -281,3 +304,24 @@ def test_each_partition_is_of_one_commit_version_while_imports_go_on(
             ended.set()
             importer.join()
     assert done[0] > 2, "imports went on meanwhile"
+
+
+@pytest.mark.spec("E4", "R3")
+def test_a_file_whose_completion_had_no_answer_is_the_runs_file(real: Pipeline, domain_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun again it would be there twice, under two names."""
+    connection = applied(real, domain_name, destination={"bucket": "crm", "directory": "out/"})
+    imported(real, connection, domain_name)
+    make_segment(real.store, domain_name, "everyone")
+    finish = ObjectWriter.finish
+
+    def finish_unheard(writer: ObjectWriter) -> None:
+        finish(writer)
+        writer._ended = False
+        raise TransientError("S3 does not answer.", code="S3_UNAVAILABLE")
+
+    monkeypatch.setattr(ObjectWriter, "finish", finish_unheard)
+    written = export(real, connection, domain_name)
+    assert [one.key for one in real.objects.list_objects("crm", "out/")] == [written.key]
+    assert len(rows_of(real, written)) == written.exported == 97
+    assert read_exchange(real.store, ["crm"])[0].exported == 97
+    nothing_is_left(real, domain_name)

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.domains import Domain
+from headrace.cells import CellFormat, read_value
+from headrace.domains import Domain, Property
 from headrace.merge import Profile, Value
 from headrace.schema import DomainSchema, StoredProperty
 from headrace.segment_evaluation import is_member
 from headrace.segment_set import SegmentSet, decode_segments, encode_segments, evolve
-from headrace.segment_values import COMPARISONS, before_or_at, comparisons_of, read_bounds, value_problem
+from headrace.segment_values import COMPARISONS, before_or_at, canonical, comparisons_of, read_bounds, value_problem
 from headrace.segments import Combine, Dimension, Named, Segment, SegmentGroup, validate_segment
 from profile_store.records import stored
 from streaming.segments.compiled import Columns, compile_segment, evaluate
@@ -171,6 +172,22 @@ def test_every_comparison_with_every_value_agrees(one: StoredProperty) -> None:
             compiled = compile_segment(evolve(SegmentSet(), [segment], (), SCHEMA).after, "s")
             expected = [is_member(segment, profile, {}, properties) for profile in profiles]
             assert evaluate(compiled, columns).tolist() == expected, (comparison, text)
+
+
+@pytest.mark.spec("S3", "M2")
+@pytest.mark.parametrize("written", ["J\u030c@x.nl", " A@Example.com", "ab@example.org\xa0"])
+def test_an_address_in_a_definition_is_what_an_import_makes_of_it(written: str) -> None:
+    email = Property(name="email", type="email")
+    assert value_problem(email, "inclusive", written) is None
+    assert canonical(email, "inclusive", written) == read_value("email", written, CellFormat())
+
+
+@pytest.mark.spec("S3", "M2")
+def test_a_part_of_an_identifier_is_written_as_identifiers_are_kept() -> None:
+    """Of other texts as it is: they are kept as they are written."""
+    parts = {kind: canonical(Property(name="code", identifier=kind), "begins_with", "e\u0301 ") for kind in (True, False)}
+    assert parts == {True: "\xe9 ", False: "e\u0301 "}
+    assert canonical(Property(name="email", type="email"), "contains", "J\u030c") == "\u01f0"
 
 
 DEEP = 300
