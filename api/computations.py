@@ -27,6 +27,7 @@ MOST_WAITING = 50
 KEPT_SECONDS = 30 * 24 * 3600
 GRACE_SECONDS = 5.0
 """What goes on may come to its end when the process is told to."""
+END_ATTEMPTS = 120
 ENDED = {"Status": FAILED, "Message": "The process that computed it has ended. Ask for it anew."}
 
 
@@ -99,7 +100,7 @@ class Computations:
                     return
                 one = self._waiting.popleft()
                 self._going_on.add(one)
-            self._end(one, self._computed(one))
+            self._see_to_its_end(one, self._computed(one))
             with self._changed:
                 self._going_on.discard(one)
                 self._open -= 1
@@ -115,11 +116,20 @@ class Computations:
             log.error("computation %s: %s", one.identity, type(error).__name__)  # noqa: TRY400 - without the message
             return {"Status": FAILED, "Message": "Something went wrong; the log of the API says more."}
 
-    def _end(self, one: _Computation, how: dict[str, Any]) -> None:
+    def _see_to_its_end(self, one: _Computation, how: dict[str, Any]) -> None:
+        """Again and again while Redis does not answer, for a while: what is done is not FAILED for that. Meanwhile it is said to be alive."""
+        for _ in range(END_ATTEMPTS):
+            if self._end(one, how) or self._over.wait(1.0):
+                return
+
+    def _end(self, one: _Computation, how: dict[str, Any]) -> bool:
+        """Whether its end is noted: this one, or one before."""
         try:
             end_computation(self._store, one.domain, one.identity, {**one.about, **how}, KEPT_SECONDS, "own")
         except HeadraceError as error:
             log.warning("computation %s: its end could not be noted: %s", one.identity, error)
+            return False
+        return True
 
     def _say_alive(self) -> None:
         while not self._over.wait(ALIVE_SECONDS / 3):

@@ -5,7 +5,6 @@ botocore's own validator looks at required members, types and minima alone. Valu
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -76,7 +75,7 @@ def _scalar(shape: Shape, value: Any, path: str) -> Any:
         _range(shape, value, path)
         return value
     if kind == "double":
-        _expect(type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e308, path, "must be a number")
+        _expect(type(value) in (int, float) and abs(value) < 1e308, path, "must be a number")
         _range(shape, value, path)
         return float(value)
     if kind == "boolean":

@@ -16,7 +16,7 @@ from api.trail import Trail
 from profile_store.signatures import Use, use_of
 
 DOMAIN = "DomainName"
-THROTTLED, UNKNOWN = "ThrottlingException", "UnknownOperationException"
+THROTTLED, UNKNOWN, FAILED = "ThrottlingException", "UnknownOperationException", "InternalServerException"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -71,13 +71,16 @@ class Dispatcher:
             handler = _handler_of(name)
             call = self._call(request, route)
         except ApiError as error:
-            self._note(request, route, refused=error.code)
+            self.note_refused(request, error.code)
+            raise
+        except Exception:
+            self.note_refused(request, FAILED)
             raise
         self._note(request, route)
         return Answer(name, route.operation.status, serialize.output_body(route.operation, handler(call)))
 
     def note_refused(self, request: Verified, code: str) -> None:
-        """Of what may come in a flood."""
+        """Whoever may call at all can be refused as often as he likes, and so can who has listened in: those entries are not for ever."""
         who, what, about, names = _said(request, find_route(request.method, request.path))
         self._trail.refused(who, what, about, code, request=request.request_id, **names)
 
@@ -100,11 +103,11 @@ class Dispatcher:
             case Use.REPLAY:
                 raise ApiError("InvalidSignatureException", 403, "This very request was made before. Sign it anew to repeat it.")
 
-    def _note(self, request: Verified, route: Route, **detail: str) -> None:
+    def _note(self, request: Verified, route: Route) -> None:
         """Before it is done. Names and ids of the path alone: what is in the body may be personal."""
         who, what, about, names = _said(request, route)
         write = self._trail.read if may_repeat(what) else self._trail.change
-        write(who, what, about, request=request.request_id, **names, **detail)
+        write(who, what, about, request=request.request_id, **names)
 
 
 def _said(request: Verified, route: Route | None) -> tuple[str, str, str, dict[str, str]]:

@@ -13,7 +13,7 @@ from headrace.domains import GROUP_MARK
 from headrace.outcomes import Outcomes
 from headrace.standard_fields import standard_domain
 from headrace.upload_jobs import results_of
-from profile_store import registry, retirement, upload_jobs
+from profile_store import registry, retirement, sequence, upload_jobs
 from profile_store.registry import StoredDomain
 
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -63,6 +63,8 @@ def delete_domain(call: Call) -> dict[str, Any]:
     jobs = upload_jobs.open_jobs(store, name)
     if any(job.status == "IN_PROGRESS" for job in jobs):
         raise bad_request(f"An upload job of domain {name} is in progress; stop it, or delete the domain then.")
+    if sequence.last_number(store, name) != sequence.domain_floor(store, name):
+        raise bad_request(f"An import of domain {name} is not over yet; delete it then.")
     # Before the domain goes: whoever dies in between leaves nothing in S3 that nobody knows of.
     for job in jobs:
         if job.is_over or upload_jobs.end(store, job, "STOPPED", results_of(Outcomes())).done:

@@ -18,8 +18,10 @@ from profile_store.store import Store
 log = logging.getLogger("headrace.api")
 
 AGAIN_SECONDS = 1.0
-MOST_WAITING = 100
+MOST_WAITING = 20
 """Entries of refused calls that wait for Redis. While there are as many, what is refused is counted on."""
+WAIT_SECONDS, CLOSE_SECONDS = 2.0, 5.0
+"""For such entries: before a call of who was refused, and at the end."""
 
 
 @dataclass(slots=True)
@@ -81,15 +83,19 @@ class Trail:
 
     def tell_refused(self, who: str) -> None:
         """Those that were counted and not noted."""
-        with self._lock:
-            floods, now = self._floods.get(who, {}), self._clock()
-            told = [self._hand_over(who, what, code, flood, now) for (what, code), flood in floods.items() if flood.times]
-        wait(told)
+        wait(self._all_handed_over(who), WAIT_SECONDS)
 
     def close(self) -> None:
-        for who in list(self._floods):
-            self.tell_refused(who)
-        self._writer.shutdown()
+        """What Redis has not taken in some seconds is in the log alone."""
+        left = wait([one for who in list(self._floods) for one in self._all_handed_over(who)], CLOSE_SECONDS).not_done
+        if left:
+            log.warning("refused calls of %d kinds are not in the audit trail", len(left))
+        self._writer.shutdown(wait=False, cancel_futures=True)
+
+    def _all_handed_over(self, who: str) -> list[Future[None]]:
+        with self._lock:
+            floods, now = self._floods.get(who, {}), self._clock()
+            return [self._hand_over(who, what, code, flood, now) for (what, code), flood in floods.items() if flood.times]
 
     def _hand_over(self, who: str, what: str, code: str, flood: _Flood, now: float) -> Future[None]:
         """Under the lock."""

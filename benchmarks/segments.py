@@ -1,7 +1,7 @@
 """`python -m benchmarks.segments [ROWS]`: what ten live segments cost an import, how long a new one takes to build, and a count. 1,000,000 rows: 5 minutes.
 
-The same create and update, on fresh servers, without segments and with ten, each first in turn: a machine that others share is not equally fast all the while, so medians
-are compared.
+The same create and update, on fresh servers, without segments and with ten, each first in turn: a machine that others share is not equally fast all the
+while, so medians are compared.
 Then three predicates are built over all profiles, against a bare full read of the same records (`ids` and MGET in the same chunks and threads, dropped),
 in turn, and a segment is counted. Prints a table and, as its last line, JSON; exits 1 where a goal is missed: ten segments over 15 % more CPU a row,
 building over 1.5 × the read, a count over 5 ms.

@@ -13,7 +13,8 @@ from typing import Any
 from profile_store import keys
 from profile_store.store import Store, text, translated
 
-AGAIN_MS = 2_000
+AGAIN_MS = 7_000
+"""The second of two equal calls may wait five seconds for a place longer than the first."""
 
 
 class Use(Enum):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from headrace.errors import TerminalError, TransientError
 from headrace.master_key import derived_key
 from object_store.store import ObjectStore
 from profile_store.retirement import finish_retiring
+from profile_store.store import Store
 from streaming.importing.follow import Follower
 from streaming.serving import DomainEngine
 
@@ -32,6 +35,7 @@ PLAIN = (
     "requests and answers, profiles among them, can be read on their way: set HEADRACE_API_CERTIFICATE_FILE and HEADRACE_API_KEY_FILE,"
     " or put TLS in front and set HEADRACE_API_PUBLIC_URL to its https:// address"
 )
+RETIRE_SECONDS = 5.0
 BUILDING = "materialize-segments/all-domains"
 
 
@@ -64,7 +68,7 @@ def run_api(terminal: Terminal) -> bool:
         # The server answers them itself, and hands them on at its end: then it is stopped already.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
-        finish_retiring(context.store)
+        threading.Thread(target=_finish_retiring, args=(context.store,), daemon=True).start()
         follower.follow_all()
         try:
             server.run(lambda: log.info("serving the API on %s", server.url))
@@ -73,6 +77,18 @@ def run_api(terminal: Terminal) -> bool:
             services.computations.stop()
             app.state.trail.close()
     return True
+
+
+def _finish_retiring(store: Store) -> None:
+    """What a process that died has left of domains that it was deleting, when its claim has run out."""
+    while True:
+        try:
+            finish_retiring(store)
+        except TransientError as error:
+            log.info("deleted domains: %s", error)
+            time.sleep(RETIRE_SECONDS)
+        else:
+            return
 
 
 def _build_segments(launcher: Launcher, domain: str) -> None:
