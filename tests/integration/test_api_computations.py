@@ -14,6 +14,7 @@ from api import computations
 from api.computations import AT_ONCE, Computations
 from api.errors import ApiError
 from deployments.embedded.valkey import ValkeyServer
+from headrace.errors import TransientError
 from headrace.settings import RedisSettings
 from profile_store import keys
 from profile_store.computations import end_computation
@@ -101,3 +102,21 @@ def test_what_is_nearly_done_when_the_process_ends_is_done(store: Store, work: W
     work.let_go()
     stopping.join(30)
     assert ending.find(domain, identity) == {"Kind": "estimate", "Status": "SUCCEEDED", "Estimate": "7"}
+
+
+def test_what_is_done_is_noted_when_redis_answers_again(store: Store, work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    outages = [TransientError("Redis is away.", code="REDIS_UNAVAILABLE")] * 2
+
+    def end(*arguments: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return end_computation(*arguments)
+
+    monkeypatch.setattr("api.computations.end_computation", end)
+    made, domain = Computations(store), uuid.uuid4().hex
+    identity = made.start(domain, {"Kind": "estimate"}, work)
+    work.let_go()
+    eventually(lambda: (made.find(domain, identity) or {})["Status"] != "RUNNING", within=10, what="it is over")
+    assert made.find(domain, identity) == {"Kind": "estimate", "Status": "SUCCEEDED", "Estimate": "7"}
+    assert not outages
+    made.stop()

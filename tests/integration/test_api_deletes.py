@@ -13,8 +13,9 @@ from deployments.embedded.broker import BrokerServer
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from headrace.standard_fields import standard_domain
-from profile_store import retirement, upload_jobs
+from profile_store import retirement, sequence, upload_jobs
 from streaming.serving import DomainEngine
+from tests.contract.profile_stores import registration_of, work_of
 from tests.pipeline import access_to, pipeline
 from tests.upload_shop import Shop, headers_of, put, running_shop
 from tests.uploaded import BUCKET, FIELDS, HEADER
@@ -147,3 +148,15 @@ def test_a_job_of_a_domain_that_has_just_gone_is_none(shop: Shop, monkeypatch: p
     amid(monkeypatch, upload_jobs, "create", lambda: shop.client.delete_domain(DomainName=shop.domain))
     assert code(shop.client.create_upload_job, **asked) == "ResourceNotFoundException"
     assert not list(shop.api.services.store.client.scan_iter(match=f"{{{shop.domain}}}:upload-job*"))
+
+
+def test_a_refused_deletion_leaves_its_jobs_as_they_were(shop: Shop) -> None:
+    """An import of the domain is not over; the job that waits can be started still."""
+    store, job_id = shop.api.services.store, shop.create()
+    assert uploading(shop, job_id)() == 200
+    order = replace(registration_of(), domain=shop.domain)
+    sequence.register(store, order, work_of(order))
+    assert code(shop.client.delete_domain, DomainName=shop.domain) == "BadRequestException"
+    assert shop.get(job_id)["Status"] == "CREATED"
+    assert len(held(shop)) == 1
+    assert code(shop.client.start_upload_job, DomainName=shop.domain, JobId=job_id) == ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
+from pydantic import SecretStr
 
 from api import app, trail
 from api.operations import OPERATIONS
@@ -20,9 +22,11 @@ from api.trail import Trail
 from deployments.embedded.broker import BrokerServer
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
+from headrace.settings import RedisSettings
 from headrace.standard_fields import standard_domain
 from profile_store import audit, keys, upload_jobs
 from profile_store.audit import AuditEntry
+from profile_store.store import Store
 from tests.api_client import READER, RETAILER, running_api
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.polling import eventually
@@ -193,3 +197,35 @@ def test_an_upload_is_told_before_it_is_the_jobs(
         assert put(path["Url"], ROW, headers)[0] == 403
     late = eventually(lambda: told(real, since, what="PutUpload")[1:], within=10, what="it is told")
     assert [one.detail for one in late] == [{"job": job_id, "refused": "AccessDenied"}]
+
+
+def test_what_is_refused_does_not_stay_for_ever(shop: Shop, real: Pipeline) -> None:
+    """Of operations that would change something, too: whoever may call can be refused as often as he likes, and so can who has listened in."""
+    kept, sent = real.store.client.xlen(keys.audit()), list[Any]()
+    client = shop.api.client(READER)
+    client.meta.events.register("before-send.customer-profiles.DeleteDomain", lambda request, **_: sent.append(request))
+    for _ in range(20):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.delete_domain(DomainName=shop.domain)
+    with pytest.raises(ClientError, match="must be"):
+        shop.client.create_domain(DomainName="x", DefaultExpirationDays=10**400)
+    assert real.store.client.xlen(keys.audit()) == kept
+    assert sent
+
+
+def test_a_silent_redis_holds_up_no_end(own_valkey: Callable[[], ValkeyServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(trail, "AGAIN_SECONDS", 0.0)
+    server = own_valkey()
+    store = Store(RedisSettings(url=SecretStr(server.url), timeout_seconds=60))
+    noted = Trail(store, 1_000)
+    store.client.ping()
+    server.process.signal(signal.SIGSTOP)
+    try:
+        for number in range(50):
+            noted.refused("somebody", "GetDomain", "the API", "ThrottlingException", request=str(number))
+        ending = threading.Thread(target=noted.close, daemon=True)
+        ending.start()
+        eventually(lambda: not ending.is_alive(), within=10, what="the trail is closed")
+    finally:
+        server.process.signal(signal.SIGCONT)

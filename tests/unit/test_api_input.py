@@ -83,6 +83,10 @@ def one_thing_wrong(shape: Shape) -> Iterator[tuple[Any, str]]:
             if pattern.startswith("^[") and r"\s" not in pattern:
                 yield "a" * (least or 1) + "\n", "must match"
         case _:
+            if shape.type_name in ("double", "integer", "long"):
+                yield 10**400, "must be a"
+            if shape.type_name == "double":
+                yield from ((one, "must be a number") for one in (float("nan"), float("inf"), -(10**400), 1e308))
             if least is not None:
                 yield type(least)(least - 1), f"must be {least} or more"
             if most is not None:
