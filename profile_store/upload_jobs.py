@@ -223,9 +223,15 @@ def _make(store: Store, domain: str, job_id: str, change: _Change) -> Changed:
     found = read_durable(store, keys.mark(domain), lambda node: node.hmget(key, ["status", *change.says]))
     status, *said = map(text, found)
     # A later change may have come in between: then this one was not lost.
-    if status == change.before != change.after or (status == change.after and said != list(change.says.values())):
+    if status == change.before != change.after or (status == change.after and _is_lost(change.says, said)):
         raise write_lost(f"an upload job of domain {domain}")
     return Changed(done=True, status=change.after, before=_source(text(reply[1])))
+
+
+def _is_lost(says: Mapping[str, str], there: list[str]) -> bool:
+    """Of fields of a state that it was in before, too: a later upload may have replaced this one."""
+    replaced = "uploaded" in says and float(dict(zip(says, there, strict=True))["uploaded"] or 0) > float(says["uploaded"])
+    return there != list(says.values()) and not replaced
 
 
 def _now() -> float:

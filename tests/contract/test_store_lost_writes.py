@@ -223,3 +223,20 @@ def test_what_redis_came_back_without_is_not_taken_for_written(
     assert store.cut is None
     assert caught.value.code in ("WRITE_LOST", "REGISTRATION_LOST")
     act()
+
+
+@pytest.mark.spec("U5")
+def test_an_upload_that_another_replaced_at_once_is_not_lost(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are told so; each knows which one it has replaced."""
+    store = Shaken(RedisSettings(url=SecretStr(valkey.url)))
+    job = upload_jobs.create(with_domain(store), DOMAIN, JOB)
+    sources = [registration_of(f"in/{name}.csv").needed_source for name in "ab"]
+    moments, later = iter([10.0, 10.001]), list[upload_jobs.Changed]()
+    monkeypatch.setattr(upload_jobs, "_now", lambda: next(moments))
+    store.cut = lambda: later.append(upload_jobs.note_upload(store, DOMAIN, job.id, sources[1], "sealed b"))
+    first = upload_jobs.note_upload(store, DOMAIN, job.id, sources[0], "sealed a")
+    assert first == upload_jobs.Changed(done=True, status="CREATED")
+    assert later == [upload_jobs.Changed(done=True, status="CREATED", before=sources[0])]
+    found = upload_jobs.find(store, DOMAIN, job.id)
+    assert found is not None
+    assert (found.source, found.sealed_key) == (sources[1], "sealed b")
