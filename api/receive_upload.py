@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from headrace.errors import TerminalError
-from headrace.file_selection import OWN_DIRECTORY
 from headrace.sealing import seal
 from headrace.settings import UploadSettings
 from object_store.encryption import Encryption
@@ -65,11 +64,6 @@ class ReceivedUpload:
         self._out.write(self._encryption.finish())
 
 
-def upload_directory(settings: UploadSettings, domain: str, job_id: str) -> str:
-    """Where all that is uploaded for a job lies."""
-    return f"{settings.directory}{OWN_DIRECTORY}/uploads/{domain}/{job_id}/"
-
-
 @contextmanager
 def receiving(place: UploadPlace, domain: str, job_id: str, key: bytes) -> Iterator[ReceivedUpload]:
     """What is written in the block becomes the job's upload, whole; where the block raises, nothing is kept. Bounded memory.
@@ -77,7 +71,7 @@ def receiving(place: UploadPlace, domain: str, job_id: str, key: bytes) -> Itera
     An upload that was there before goes. One that comes when the job has started already goes, too: see `ReceivedUpload.noted`.
     """
     bucket = place.settings.bucket
-    name = f"{upload_directory(place.settings, domain, job_id)}{secrets.token_hex(8)}.csv"
+    name = f"{place.settings.directory_of(domain, job_id)}{secrets.token_hex(8)}.csv"
     with place.objects.open_write(bucket, name, ENCRYPTED) as out:
         received = ReceivedUpload(out, key, place.settings.most_bytes)
         yield received

@@ -10,7 +10,6 @@ from typing import Any
 from api.call import Call, Handler
 from api.errors import ApiError, bad_request, not_found
 from api.paging import USUAL_PAGE, scope_of
-from api.receive_upload import upload_directory
 from headrace.errors import HeadraceError, TransientError
 from headrace.master_key import derived_key
 from headrace.outcomes import Outcomes
@@ -105,7 +104,7 @@ def stop_upload_job(call: Call) -> dict[str, Any]:
 def remove_uploads(call: Call, job: UploadJob) -> None:
     """Of a job that is over, by whoever does it: a run, or nobody else. Raises HeadraceError where S3 does not do it; then it is looked after."""
     settings = call.services.settings.uploads
-    call.services.objects.remove_files(settings.bucket, upload_directory(settings, job.domain, job.id))
+    call.services.objects.remove_files(settings.bucket, settings.directory_of(job.domain, job.id))
     upload_jobs.settle(call.services.store, job.domain, job.id)
 
 

@@ -93,6 +93,8 @@ class _Uploads:
             await run_in_threadpool(_refuse, services, request, domain, job_id)
             with self._place(about, services.settings.api.max_uploads):
                 await run_in_threadpool(self._trail.change, WHO, OPERATION, f"domain {domain}", job=job_id, **_length(request))
+                if not (await run_in_threadpool(upload_jobs.expect_upload, services.store, domain, job_id)).done:
+                    raise _too_late()
                 await _receive(services, request, about, key)
         except TooLargeError as error:
             raise _Refused(400, error.code, error.message) from None

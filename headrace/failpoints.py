@@ -46,6 +46,7 @@ FAILPOINTS: dict[str, str] = {
     "end": "the file is noted as imported, and the next import gets its turn",
     # an upload job: the API, and its flow
     "create_upload_job": "an upload job comes into being",
+    "expect_upload": "it is noted that something is uploaded for a job, so that what a death leaves of it is found",
     "note_upload": "what was uploaded is noted as what the job imports",
     "start_upload_job": "the job is in progress",
     "ask_stop": "it is noted that somebody wants the job stopped",

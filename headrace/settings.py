@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from headrace.file_selection import OWN_DIRECTORY
+
 
 class KafkaSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HEADRACE_KAFKA_")
@@ -200,6 +202,10 @@ class UploadSettings(BaseSettings):
     phone_region: str = Field(
         default="US", pattern="^([A-Z]{2})?$", description="country of phone numbers that are written without +; absent: such are refused"
     )
+
+    def directory_of(self, domain: str, job_id: str) -> str:
+        """Where all that is uploaded for a job lies."""
+        return f"{self.directory}{OWN_DIRECTORY}/uploads/{domain}/{job_id}/"
 
 
 class Settings(BaseSettings):

@@ -15,7 +15,7 @@ from object_store.reader import ObjectReader, Patience
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from object_store.held import HeldVersion
@@ -110,7 +110,11 @@ class ObjectStore:
 
     def remove_files(self, bucket: str, directory: str) -> None:
         """Whatever was ever written right in a directory (`…/`), and what somebody began to write there; not what lies below. Harmless to repeat."""
-        for one in held_versions(self._client, bucket, directory):
+        self.remove_held(bucket, directory, self.held(bucket, directory))
+
+    def remove_held(self, bucket: str, directory: str, held: Iterable[HeldVersion]) -> None:
+        """`remove_files`, but of what was written no more than was `held` by then."""
+        for one in held:
             if "/" not in one.version.key.removeprefix(directory):
                 remove(self._client, one)
         writer.abort_uploads_in(self._client, bucket, directory)

@@ -117,6 +117,12 @@ def count_by_status(store: Store, domain: str) -> dict[str, int]:
     return {text(status): int(count) for status, count in found.items()}
 
 
+def expect_upload(store: Store, domain: str, job_id: str) -> Changed:
+    """Of a job that has not started: a file is on its way. From here on somebody looks after what may be left of it."""
+    with step("expect_upload"):
+        return _make(store, domain, job_id, _Change("CREATED", "CREATED", {"uploaded": str(_now())}, looked_after="open"))
+
+
 def note_upload(store: Store, domain: str, job_id: str, source: Source, sealed_key: str) -> Changed:
     """Of a job that has not started: this is what it will import."""
     says = {"upload": json.dumps(asdict(source)), "sealed_key": sealed_key, "uploaded": str(_now())}
@@ -125,8 +131,8 @@ def note_upload(store: Store, domain: str, job_id: str, source: Source, sealed_k
 
 
 def forget_upload(store: Store, domain: str, job_id: str) -> Changed:
-    """Of a job that has not started: it needs another."""
-    return _make(store, domain, job_id, _Change("CREATED", "CREATED", drops=_OF_UPLOAD, looked_after="over"))
+    """Of a job that has not started: it needs another. It is looked after still, until what was uploaded is deleted: see `settle`."""
+    return _make(store, domain, job_id, _Change("CREATED", "CREATED", drops=_OF_UPLOAD))
 
 
 def start(store: Store, domain: str, job_id: str) -> Changed:
@@ -154,7 +160,7 @@ def end(store: Store, job: UploadJob, status: Status, results: Mapping[str, int]
 
 
 def settle(store: Store, domain: str, job_id: str) -> None:
-    """Of a job that is over, when nothing of what was uploaded is left. Harmless to repeat, and to lose."""
+    """Of a job that is over, or needs another file, when nothing of what was uploaded is left. Harmless to repeat, and to lose."""
     with step("settle_upload_job"), translated("settling an upload job"):
         store.client.srem(keys.open_upload_jobs(domain), job_id)
 

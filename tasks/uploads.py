@@ -10,7 +10,7 @@ from profile_store import registry, sequence, upload_jobs
 from profile_store.store import Store
 from profile_store.upload_jobs import UploadJob
 from streaming.importing.context import Report
-from streaming.importing.run_upload import remove_upload
+from streaming.importing.run_upload import remove_unstarted
 from streaming.importing.run_upload import run_upload as run
 from tasks.opened import opened
 from tasks.step import step
@@ -49,10 +49,8 @@ def abandoned_jobs() -> list[tuple[str, str]]:
             for job in upload_jobs.open_jobs(context.store, domain):
                 if _is_abandoned(context.store, job):
                     found.append((domain, job.id))
-                elif job.status == "CREATED" and job.source is not None and time.time() - job.uploaded > UNSTARTED_SECONDS:
-                    forgotten = upload_jobs.forget_upload(context.store, domain, job.id)
-                    if forgotten.done and forgotten.before is not None:
-                        remove_upload(context, forgotten.before)
+                elif job.status == "CREATED" and time.time() - job.uploaded > UNSTARTED_SECONDS:
+                    remove_unstarted(context, Settings().uploads, job)
     return found
 
 

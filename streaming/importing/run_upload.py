@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,8 +18,10 @@ from headrace.failpoints import step
 from headrace.outcomes import Outcomes
 from headrace.settings import UploadSettings
 from headrace.upload_jobs import StatusReason, results_of, status_of
+from object_store.held import HeldVersion
+from object_store.store import ObjectStore
 from profile_store import audit, runs, sequence, upload_jobs
-from profile_store.registration import Registration, Source
+from profile_store.registration import Registration
 from profile_store.runs import RunFile, RunRecord
 from profile_store.upload_jobs import UploadJob
 from streaming.importing.await_turn import finish
@@ -54,34 +57,40 @@ def run_upload(context: ImportContext, settings: UploadSettings, domain: str, jo
     """
     job = _job(context, domain, job_id)
     if job.is_over:
-        settle_upload(context, job)
+        settle_upload(context, settings, job)
     if job.status != "IN_PROGRESS":
         return job
     _record(context, job, run_id, None)
     if job.import_seq:  # rows of it may be applied: what can't be read leaves it open
-        return _finish(context, job, run_id, sequence.load_needed(context.store, domain, job.import_seq))
+        return _finish(context, settings, job, run_id, sequence.load_needed(context.store, domain, job.import_seq))
     try:
         registration = register_upload(context, settings, job, run_id)
     except JobStoppedError as stopped:
-        return _end(context, job, run_id, _End(Outcomes(), why=stopped.message, stopped=True))
+        return _end(context, settings, job, run_id, _End(Outcomes(), why=stopped.message, stopped=True))
     except (InvalidUploadError, ConfigurationError) as error:
         key = _write_problem(context, job, error)
-        return _end(context, job, run_id, _End(Outcomes(), "VALIDATION_FAILURE", str(error), rejects_key=key))
+        return _end(context, settings, job, run_id, _End(Outcomes(), "VALIDATION_FAILURE", str(error), rejects_key=key))
     except TerminalError as error:
         if error.code == "REDIS_DENIED":
             raise
-        return _end(context, job, run_id, _End(Outcomes(), "INTERNAL_FAILURE", str(error)))
+        return _end(context, settings, job, run_id, _End(Outcomes(), "INTERNAL_FAILURE", str(error)))
     except HeadraceError:
         raise  # an outage, or something that a person has to put right: the job goes on behind it
     except Exception as bug:
         # Nothing of the file is applied. A job that is tried again and again would never be over.
-        _end(context, job, run_id, _End(Outcomes(), "INTERNAL_FAILURE", f"Headrace is wrong ({type(bug).__name__}): its log says more."))
+        _end(
+            context,
+            settings,
+            job,
+            run_id,
+            _End(Outcomes(), "INTERNAL_FAILURE", f"Headrace is wrong ({type(bug).__name__}): its log says more."),
+        )
         raise
-    return _finish(context, job, run_id, registration)
+    return _finish(context, settings, job, run_id, registration)
 
 
-def _finish(context: ImportContext, job: UploadJob, run_id: str, registration: Registration) -> UploadJob:
-    return _end(context, job, run_id, _end_of(finish(context, registration, run_id)))
+def _finish(context: ImportContext, settings: UploadSettings, job: UploadJob, run_id: str, registration: Registration) -> UploadJob:
+    return _end(context, settings, job, run_id, _end_of(finish(context, registration, run_id)))
 
 
 def _job(context: ImportContext, domain: str, job_id: str) -> UploadJob:
@@ -102,7 +111,7 @@ def _end_of(result: ImportResult) -> _End:
     return _End(outcomes, "" if stopped else "INTERNAL_FAILURE", result.reason, number, result.rejects_key, stopped)
 
 
-def _end(context: ImportContext, job: UploadJob, run_id: str, how: _End) -> UploadJob:
+def _end(context: ImportContext, settings: UploadSettings, job: UploadJob, run_id: str, how: _End) -> UploadJob:
     status = "STOPPED" if how.stopped else "FAILED" if how.reason else status_of(how.outcomes)
     # First the record: nobody makes it for a job that is over.
     _record(context, job, run_id, how)
@@ -117,34 +126,52 @@ def _end(context: ImportContext, job: UploadJob, run_id: str, how: _End) -> Uplo
             import_seq=how.import_seq,
             **how.outcomes.as_dict(),
         )
-    settle_upload(context, job)
+    settle_upload(context, settings, job)
     return _job(context, job.domain, job.id)
 
 
-def settle_upload(context: ImportContext, job: UploadJob) -> None:
+def settle_upload(context: ImportContext, settings: UploadSettings, job: UploadJob) -> None:
     """Deletes what was uploaded for a job that is over; then nobody has to look after it any more. Harmless to repeat.
 
     What a process that died left there goes as well: uploads that nobody noted, or that another replaced. While S3 does not answer the job is looked after.
     What may not be deleted stays, and is worth nothing: its key is gone.
     """
+    places = {(settings.bucket, settings.directory_of(job.domain, job.id))}
+    if job.source is not None:  # somewhere else, where the settings were changed
+        places.add((job.source.bucket, f"{PurePosixPath(job.source.key).parent}/"))
+
+    def remove(objects: ObjectStore) -> None:
+        for bucket, directory in places:
+            objects.remove_files(bucket, directory)
+
+    _settle(context, job, remove)
+
+
+def remove_unstarted(context: ImportContext, settings: UploadSettings, job: UploadJob) -> None:
+    """What was uploaded for a job that has not started, noted or not: it needs another file. Harmless to repeat."""
+    directory, held = settings.directory_of(job.domain, job.id), list[HeldVersion]()
     try:
-        if job.source is not None:
-            with step("remove_upload"):
-                context.objects_of(NO_CONNECTION).remove_files(job.source.bucket, f"{PurePosixPath(job.source.key).parent}/")
+        held = context.objects_of(NO_CONNECTION).held(settings.bucket, directory)
+    except TransientError as error:
+        _log.warning("what was uploaded for job %s is deleted later: %s", job.id, error)
+        return
+    except HeadraceError as error:
+        _log.warning("what was uploaded for job %s can't be listed: %s", job.id, error)
+    # Behind that look: of a file that comes at this moment nothing is removed.
+    if upload_jobs.forget_upload(context.store, job.domain, job.id).done:
+        _settle(context, job, lambda objects: objects.remove_held(settings.bucket, directory, held))
+
+
+def _settle(context: ImportContext, job: UploadJob, remove: Callable[[ObjectStore], None]) -> None:
+    try:
+        with step("remove_upload"):
+            remove(context.objects_of(NO_CONNECTION))
     except TransientError as error:
         _log.warning("what was uploaded for job %s is deleted later: %s", job.id, error)
         return
     except HeadraceError as error:
         _log.warning("what was uploaded for job %s stays, unreadable: %s", job.id, error)
     upload_jobs.settle(context.store, job.domain, job.id)
-
-
-def remove_upload(context: ImportContext, source: Source) -> None:
-    """Of a job that goes on without it. What can't be deleted stays, and is worth nothing: its key is gone. Harmless to repeat."""
-    try:
-        context.objects_of(NO_CONNECTION).remove_key(source.bucket, source.key)
-    except HeadraceError as error:
-        _log.warning("the uploaded file s3://%s/%s stays, unreadable: %s", source.bucket, source.key, error)
 
 
 def _record(context: ImportContext, job: UploadJob, run_id: str, how: _End | None) -> None:

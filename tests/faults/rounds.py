@@ -65,7 +65,7 @@ OF_SEGMENTS = (
 """Nor these: tests/faults/test_killed_segments.py does."""
 OF_DOMAINS = ("retire_domain", "drop_domain")
 """Nor these: tests/integration/test_api_killed.py does."""
-OF_THE_API = ("create_upload_job", "note_upload", "start_upload_job", "ask_stop")
+OF_THE_API = ("create_upload_job", "expect_upload", "note_upload", "start_upload_job", "ask_stop")
 OF_JOBS = (
     "define_properties",
     "register_schema",

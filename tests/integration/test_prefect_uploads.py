@@ -74,8 +74,12 @@ def test_jobs_run_are_looked_after_and_their_profiles_expire(uploads: Uploads, i
     lost, fresh = uploads.started(uploads.rows(25)), uploads.started(uploads.rows(1))
     never = uploads.job()
     uploads.upload(never, uploads.rows(1))
+    unnoted = uploads.job()  # whoever received its file died when it was whole
+    assert upload_jobs.expect_upload(uploads.real.store, uploads.domain, unnoted).done
+    uploads.real.put(BUCKET, f"{uploads.settings.directory_of(uploads.domain, unnoted)}x.csv", b"sealed")
     pretend(uploads, lost, started=time.time() - 600)
-    pretend(uploads, never, uploaded=time.time() - 100_000)
+    for one in (never, unnoted):
+        pretend(uploads, one, uploaded=time.time() - 100_000)
     state = look_after_upload_jobs(return_state=True)
     assert state.message.endswith("SUCCEEDED. 20 updated, 5 created, 0 failed.")
     assert uploads.found(lost).status == "SUCCEEDED"
