@@ -80,11 +80,25 @@ def create_domain(
 def put_definition(
     store: Store, definition: Domain, address_key: str, owner: Owner = "yaml", details: dict[str, Any] | None = None
 ) -> None:
-    document = {"format": DOMAIN_FORMAT, "owner": owner, "address_key": address_key, "definition": definition.model_dump(mode="json")}
     with translated("storing a domain"):
-        store.client.set(
-            keys.domain(definition.name), json.dumps({**document, **({"details": details} if details else {})}, sort_keys=True)
-        )
+        store.client.set(keys.domain(definition.name), _document(definition, address_key, owner, details))
+
+
+def replace_definition(store: Store, before: Domain, after: StoredDomain) -> bool:
+    """Whether the definition was `before` still; then it is that of `after`."""
+    key = keys.domain(after.name)
+    with translated("reading a domain"):
+        document = store.client.get(key)
+    if document is None or domain_from_stored(json.loads(text(document))["definition"]) != before:
+        return False
+    return bool(
+        store.run_script("replace_domain", [key], [document, _document(after.definition, after.address_key, after.owner, after.details)])
+    )
+
+
+def _document(definition: Domain, address_key: str, owner: Owner, details: dict[str, Any] | None) -> str:
+    document = {"format": DOMAIN_FORMAT, "owner": owner, "address_key": address_key, "definition": definition.model_dump(mode="json")}
+    return json.dumps({**document, **({"details": details} if details else {})}, sort_keys=True)
 
 
 def find_domain(store: Store, name: str) -> StoredDomain | None:

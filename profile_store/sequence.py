@@ -52,7 +52,8 @@ def register(store: Store, registration: Registration, identity: str, behind: in
         [
             identity,
             registration.as_json(),
-            "" if registration.kind == "schema" else registration.schema_version,
+            # A change of schema is made on the version before: two at once must not be one in place of the other.
+            registration.schema_version - (registration.kind == "schema"),
             keys.registration(domain, 0)[:-1],
             registration.schema,
             "" if source is None else field_of(source.bucket, source.key),
@@ -62,7 +63,9 @@ def register(store: Store, registration: Registration, identity: str, behind: in
         ],
     )
     if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
-        raise SchemaMovedError(f"The schema of domain {domain} changed while an import was planned.", hint="It is planned again.")
+        raise SchemaMovedError(
+            f"The schema of domain {domain} changed while something was planned on it.", hint="An import is planned again; repeat `apply`."
+        )
     import_seq, fresh = int(reply[0]), bool(reply[1])
     stored = read_durable(store, keys.mark(domain), lambda node: node.get(keys.registration(domain, import_seq)))
     if stored is None or (fresh and text(stored) != registration.as_json()):

@@ -1,7 +1,7 @@
 #!lua
 -- A number in the domain's sequence, once for the same work.
 -- KEYS  1 sequence  2 open  3 schema  4 ledger of the goal  5 nothing, as in commit.lua      (all of one hash tag)
--- ARGV  1 identity of the work   2 the registration as JSON   3 schema version it was made with ('' for a change of schema)
+-- ARGV  1 identity of the work   2 the registration as JSON   3 schema version it was made with, or on
 --       4 prefix of registration keys   5 the new schema as JSON ('' unless this is a change of schema)
 --       6 field of the file in the ledger ('' for a change of schema)   7 the file's identity   8 the configuration's
 --       9 the last number that may have been given ('' for any)
@@ -14,10 +14,8 @@ if noted then
     local entry = cjson.decode(noted)
     if entry.state == 'COMPLETE' and entry.file == ARGV[7] and entry.configuration == ARGV[8] then return {entry.import_seq, 0} end
 end
-if ARGV[3] ~= '' then
-    local schema = redis.call('GET', KEYS[3])
-    if not schema or cjson.decode(schema).version ~= tonumber(ARGV[3]) then return {'SCHEMA'} end
-end
+local schema = redis.call('GET', KEYS[3])
+if not schema or cjson.decode(schema).version ~= tonumber(ARGV[3]) then return {'SCHEMA'} end
 if ARGV[9] ~= '' and (redis.call('GET', KEYS[1]) or '0') ~= ARGV[9] then return {'SCHEMA'} end
 local import_seq = redis.call('INCR', KEYS[1])
 redis.call('SET', ARGV[4] .. string.format('%.0f', import_seq), ARGV[2])

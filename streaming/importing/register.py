@@ -68,7 +68,12 @@ def numbered(context: ImportContext, asked: Registration, behind: int | None = N
     Raises SchemaMovedError, TransientError.
     """
     import_seq, fresh = sequence.register(context.store, asked, identity_of_registration(asked), behind)
-    return replace(asked, import_seq=import_seq) if fresh else sequence.load_needed(context.store, asked.domain, import_seq)
+    if fresh:
+        return replace(asked, import_seq=import_seq)
+    found = sequence.load_needed(context.store, asked.domain, import_seq)
+    if found.schema != asked.schema:  # a change of the same version, and another one: ours is made on it
+        raise SchemaMovedError(f"The schema of domain {asked.domain} changed while something was planned on it.")
+    return found
 
 
 def work_identity(connection: str, goal: str, file: str, configuration: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
-from headrace.errors import TransientError
+from headrace.errors import TransientError, UnsupportedFormatError
 from headrace.failpoints import step
 from headrace.segment_set import evolve
 from headrace.upload_jobs import UploadDefinition
@@ -32,10 +33,8 @@ def make_properties(context: ImportContext, domain: str, upload: UploadDefinitio
         needed = needed_domain(upload, stored.definition, stored.schema, may_redefine=stored.owner == "api")
         if not needed.changes:
             return stored
-        try:
+        with suppress(SchemaMovedError):
             return _changed(context, stored, needed, upload, owner)
-        except SchemaMovedError:
-            _define(context, stored)
     raise TransientError(f"The schema of domain {domain} keeps changing while a job is prepared.", code="SCHEMA_MOVED")
 
 
@@ -45,21 +44,49 @@ def _changed(context: ImportContext, stored: StoredDomain, needed: NeededDomain,
         evolve(read_segments(context.store, stored.name).defined, (), (), needed.schema)  # segments must be able to compare what it becomes
         # Nothing may be in flight: what it writes would be under the property's old shape, where nobody sees it.
         behind = _await_quiet(context, stored.name, owner)
-        if any(holds_values(context.store, stored, one) for one in needed.reshaped):
+        if _holds_values(context, stored, needed, behind):
             raise held_values(upload, stored.name)
     changed = StoredDomain(needed.definition, needed.schema, stored.address_key, stored.owner, stored.details)
-    if needed.definition != stored.definition:
-        _define(context, changed)
-    registration = register_schema_change(context, changed, behind)
+    _define(context, stored, changed)
+    try:
+        registration = register_schema_change(context, changed, behind)
+    except SchemaMovedError:
+        with suppress(SchemaMovedError):  # somebody has built on it
+            _define(context, changed, stored)
+        raise
     if await_turn(context, registration, owner):
         drive_schema_change(context, registration)
     return changed
 
 
-def _define(context: ImportContext, domain: StoredDomain) -> None:
-    """Before its schema is registered: a schema that is further than the definition would be turned back by the next job."""
+def _holds_values(context: ImportContext, stored: StoredDomain, needed: NeededDomain, behind: int) -> bool:
+    """Whether any profile has a value of what is to be reshaped. Raises SchemaMovedError: what was found may be of a schema that came since `stored`."""
+    try:
+        found = any(holds_values(context.store, stored, one) for one in needed.reshaped)
+    except UnsupportedFormatError:
+        _refuse_moved(context, stored, behind)
+        raise
+    if found:
+        _refuse_moved(context, stored, behind)
+    return found
+
+
+def _refuse_moved(context: ImportContext, stored: StoredDomain, behind: int) -> None:
+    now = registry.get_domain(context.store, stored.name)
+    if now.schema.version != stored.schema.version or sequence.last_number(context.store, stored.name) != behind:
+        raise SchemaMovedError(f"The schema of domain {stored.name} changed while a job was prepared.")
+
+
+def _define(context: ImportContext, before: StoredDomain, after: StoredDomain) -> None:
+    """Before its schema is registered: a schema that is further than the definition would be turned back by the next job.
+
+    Raises SchemaMovedError: another job has changed the definition meanwhile. Its properties are not to be lost.
+    """
+    if before.definition == after.definition:
+        return
     with step("define_properties"):
-        registry.put_definition(context.store, domain.definition, domain.address_key, domain.owner, domain.details)
+        if not registry.replace_definition(context.store, before.definition, after):
+            raise SchemaMovedError(f"The definition of domain {after.name} changed while a job was prepared.")
 
 
 def _await_quiet(context: ImportContext, domain: str, owner: str) -> int:

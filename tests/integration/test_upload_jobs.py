@@ -24,6 +24,7 @@ from headrace.errors import HeadraceError
 from headrace.settings import UploadSettings
 from object_store.store import ObjectStore
 from profile_store import keys, registry, runs, sequence, upload_jobs
+from streaming.importing import upload_schema
 from streaming.importing.await_turn import finish
 from streaming.importing.context import Progress
 from streaming.importing.drive import drive
@@ -332,6 +333,30 @@ def _check_keys(uploads: Uploads) -> None:
     assert "_profile.AccountNumber can't become an identifier" in refused.reason
     capitals = uploads.rows(3).replace(b"1@example.com", b"1@Example.COM")
     assert uploads.run(uploads.started(capitals, **by_mail)).results["UpdatedRecords"] == 3
+
+
+@pytest.mark.spec("U3", "U6")
+@pytest.mark.parametrize("amid", ["needed_domain", "register_schema_change"])
+def test_two_jobs_that_are_prepared_at_once_keep_the_fields_of_both(uploads: Uploads, monkeypatch: pytest.MonkeyPatch, amid: str) -> None:
+    """The other is done between two steps of the first: what it has defined stays, and so do its values."""
+    key, names = FIELDS["asset_id"], (f"{amid}_1", f"{amid}_2")
+    both = [uploads.job({"asset_id": key, name: {"Source": name, "Target": f"_profile.Attributes.{name}"}}) for name in names]
+    for job_id, name in zip(both, names, strict=True):
+        uploads.upload(job_id, f"asset_id,{name}\n{uploads.prefix}1,of {name}\n".encode())
+        assert upload_jobs.start(uploads.real.store, uploads.domain, job_id).done
+    inner, others = getattr(upload_schema, amid), both[1:]
+
+    def meanwhile(*arguments: Any, **more: Any) -> Any:
+        found = inner(*arguments, **more) if amid == "needed_domain" else None
+        if others:
+            assert uploads.run(others.pop()).status == "SUCCEEDED"
+        return inner(*arguments, **more) if found is None else found
+
+    monkeypatch.setattr(upload_schema, amid, meanwhile)
+    first = uploads.run(both[0])
+    assert (first.status, first.reason) == ("SUCCEEDED", "")
+    [profile] = uploads.profiles().values()
+    assert [profile.get(f"Attributes.{name}") for name in names] == [f"of {name}" for name in names]
 
 
 @pytest.mark.spec("U4")
