@@ -6,19 +6,23 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
+from unittest.mock import Mock
 
 import pytest
 import redis
 
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TransientError
-from headrace.schema import DomainSchema, encode_schema
+from headrace.schema import DomainSchema, StoredProperty, encode_schema
+from headrace.settings import KafkaSettings
 from profile_store import counts, keys, ledger, sequence
 from profile_store.ledger import LedgerEntry
 from profile_store.recovery import Restored, disagreements, restore_registration
 from profile_store.registration import Registration, fresh_token
 from profile_store.sequence import SchemaMovedError
 from profile_store.store import Store
+from streaming.importing import register
+from streaming.importing.context import ImportContext
 from tests.contract.profile_stores import DOMAIN, PARTITIONS, dump, log_of_commands, registration_of, store_at, with_domain, work_of
 from tests.polling import eventually
 from tests.servers.valkey import RedisTarget
@@ -99,6 +103,26 @@ def test_a_plan_by_a_schema_that_moved_gets_no_number(domain: Store) -> None:
     assert dump(domain) == before
     again = replace(planned, schema_version=2)
     assert sequence.register(domain, again, work_of(again)) == (2, True)
+
+
+def test_of_two_changes_of_a_schema_at_once_the_second_is_planned_again(domain: Store) -> None:
+    """Both made on version 1: in place of the first, the second would be a schema that lacks what the first has made."""
+    first, second = (
+        Registration(DOMAIN, 0, "schema", "", "", "", None, None, schema_version=2, schema=schema)
+        for schema in (encode_schema(DomainSchema(2, ())), encode_schema(DomainSchema(2, (StoredProperty(0, "a", "text", False, False),))))
+    )
+    assert sequence.register(domain, first, register.schema_work(2)) == (1, True)
+    context = ImportContext(domain, KafkaSettings(bootstrap_servers="127.0.0.1:1"), lambda _: Mock())
+    assert register.numbered(context, first).import_seq == 1
+    with pytest.raises(SchemaMovedError):
+        register.numbered(context, second)
+    sequence.end(domain, sequence.load_needed(domain, DOMAIN, 1), register.schema_work(2))
+    before = dump(domain)
+    with pytest.raises(SchemaMovedError):
+        register.numbered(context, second)
+    assert dump(domain) == before
+    third = replace(second, schema_version=3, schema=encode_schema(DomainSchema(3, ())))
+    assert register.numbered(context, third).import_seq == 2
 
 
 @pytest.mark.spec("I10")
