@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 from headrace import failpoints
 from headrace.cli import api
 from headrace.cli.terminal import Form, Terminal
-from headrace.errors import HeadraceError
+from headrace.errors import TransientError
 from profile_store import sequence
 from streaming.importing import drive
-from tests.faults.flow import put
+from tests.faults.flow import AGAIN, put
 
 LAUNCHED = "launched.jsonl"
 
@@ -67,7 +66,7 @@ def main(arguments: tuple[str, ...]) -> int:
     put(api, "PrefectLauncher", make)
     try:
         api.run_api(Terminal.of(Form.JSON))
-    except HeadraceError:
-        traceback.print_exc()
-        return 1
+    except TransientError as error:
+        print(f"an outage: {error}", flush=True)
+        return AGAIN
     return 0

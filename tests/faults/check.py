@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from itertools import product
 from typing import Any
 
 from headrace.import_plan import ImportPlan
 from headrace.merge import Addresses, OracleResult, Profile, import_rows
 from headrace.outcomes import Outcomes, Reason
-from object_store.access import connect
 from profile_store import keys, registry, sequence
 from profile_store.registration import Registration
 from profile_store.segment_registry import segments_of
 from streaming.importing.pinned_copy import settle_pins
+from streaming.importing.scan import scan_goal
 from tests.faults.check_jobs import Ends, applied_rows, check_ends, expire_from, keep
+from tests.faults.check_rejects import Rejected, check_rejects, rejected_of
 from tests.faults.shop_files import Row
 from tests.faults.world import Stage
 from tests.membership import check_members
@@ -47,29 +46,26 @@ class _Imported:
         self.there &= profiles.keys()
 
 
-@dataclass(frozen=True)
-class _Rejected:
-    """Of one import: `key` of its file of rejects; for each line of it the addresses that its row names."""
-
-    import_seq: int
-    key: str | None
-    lines: tuple[frozenset[bytes], ...]
-
-    def without(self, gone: set[bytes]) -> _Rejected:
-        """An erasure takes the person's lines along."""
-        return replace(self, lines=tuple(named for named in self.lines if not named & gone))
-
-
 def check_profiles(stage: Stage) -> int:
     """Every profile, pointer, count and bit of all domains; how many addresses are taken. Raises AssertionError, which says what differs."""
+    _check_ledger(stage)
     return sum(_check_domain(stage, domain) for domain in stage.domains)
+
+
+def _check_ledger(stage: Stage) -> None:
+    """No run would import any file again."""
+    for place, file in enumerate(stage.schedule.files):
+        connection = registry.get_connection(stage.real.store, f"c{place}")
+        [goal] = connection.import_goals
+        found = [one.status for one in scan_goal(stage.real.context, connection, goal)]
+        assert found == ["imported"], f"the next run finds {file.name} {found}"
 
 
 def _check_domain(stage: Stage, domain: str) -> int:
     profiles: dict[bytes, Profile] = {}
     addresses, holders = Addresses(), stage.real.holders(domain)
     imported: defaultdict[str, _Imported] = defaultdict(_Imported)
-    rejected: list[_Rejected] = []
+    rejected: list[Rejected] = []
     ends: Ends = {}
     for registration in _registrations(stage, domain):
         if registration.is_definition:
@@ -83,20 +79,18 @@ def _check_domain(stage: Stage, domain: str) -> int:
         else:
             result = _result(stage, registration)
             rows, broken = _rows(stage, registration, result["state"])
-            told = _import(rows, registration, profiles, addresses, holders)
+            told = _import(tuple(row for _, row in rows), registration, profiles, addresses, holders)
             counted = Outcomes(**{one.name: result[one.name] for one in fields(Outcomes)})
-            meant = told.outcomes + Outcomes(rejected=broken)
+            meant = told.outcomes + Outcomes(rejected=len(broken))
             assert counted == meant, f"import {registration.import_seq} counted\n{counted}, the oracle\n{meant}"
-            if result["state"] == "COMPLETE":
-                rejected.append(_rejected(rows, registration, told, result["rejects_key"], broken))
+            rejected.append(rejected_of(rows, broken, registration, told, result["rejects_key"]))
             keep(ends, told.imported, registration.needed_plan.expires)
             if registration.connection:
                 imported[registration.connection].there |= told.imported
         for one in imported.values():
             one.forget(profiles)
     for each in rejected:
-        lines = _rejects(stage, each.key)
-        assert lines == len(each.lines), f"import {each.import_seq}: {lines} rejects on record, {len(each.lines)} of the oracle"
+        check_rejects(stage, each)
     _compare(stage.real.profiles(domain), profiles)
     check_ends(stage, domain, ends)
     _check_segments(stage, domain, profiles)
@@ -155,11 +149,11 @@ def _result(stage: Stage, registration: Registration) -> dict[str, Any]:
     return result
 
 
-def _rows(stage: Stage, registration: Registration, state: str) -> tuple[tuple[Row, ...], int]:
-    """The rows of an import that must have taken effect; how many lines are rejected since they are none."""
+def _rows(stage: Stage, registration: Registration, state: str) -> tuple[list[tuple[int, Row]], list[int]]:
+    """The rows of an import that must have taken effect, each with its line; the lines that are rejected since they are none."""
     if registration.upload:
         return applied_rows(stage, registration, state)
-    return stage.schedule.files[int(registration.connection.removeprefix("c"))].rows, 0
+    return list(enumerate(stage.schedule.files[int(registration.connection.removeprefix("c"))].rows, 2)), []
 
 
 def _import(
@@ -200,32 +194,6 @@ def _decided_in(
     }
 
 
-def _rejected(rows: tuple[Row, ...], registration: Registration, told: OracleResult, key: str | None, broken: int) -> _Rejected:
-    """A file of rejects has one line for a row that is rejected, whatever is wrong with it, and one for each cell of others; and for each line that is no
-    row, which names nobody."""
-    plan = registration.needed_plan
-    whole = plan.on_bad_cell == "reject_row"
-    of_rows = {row for row, column, reason in told.rejects if column is None or (whole and reason is not Reason.IDENTIFIER_CONFLICT)}
-    lines = [*of_rows, *(row for row, _, _ in told.rejects if row not in of_rows)]
-    return _Rejected(registration.import_seq, key, (*(_named_in(rows[row], plan) for row in lines), *broken * (frozenset(),)))
-
-
-def _named_in(row: Row, plan: ImportPlan) -> frozenset[bytes]:
-    """The addresses of every identifier in the row."""
-    identifiers = [(one.column, one.property, one.type) for one in plan.links]
-    identifiers += [(each.column, each.property, each.type) for each in plan.mappings if each.identifier]
-    found = (plan.address_of_cell(name, kind, row[column]) for column, name, kind in identifiers)
-    return frozenset(one for one in found if isinstance(one, bytes))
-
-
-def _rejects(stage: Stage, key: str | None) -> int:
-    """How many lines the file of rejects has, its header left out."""
-    if key is None:
-        return 0
-    text = connect(stage.real.access, 1).get_object(Bucket=stage.domain, Key=key)["Body"].read().decode()
-    return len(list(csv.reader(io.StringIO(text, newline="")))) - 1
-
-
 def _compare(found: dict[bytes, Profile], oracle: dict[bytes, Profile]) -> None:
     missing, strange = oracle.keys() - found.keys(), found.keys() - oracle.keys()
     assert found.keys() == oracle.keys(), f"{len(missing)} profiles are missing, {len(strange)} are nobody's"
@@ -254,6 +222,19 @@ def check_keys(stage: Stage, addresses: int) -> None:
             key = keys.fence(domain, partition)
             fences = [name for name in stage.real.store.client.hkeys(key) if name.startswith(b"import:")]
             assert not fences, f"fences of imports that are over in partition {partition} of {domain}: {fences}"
+            _check_generations(stage, domain, partition)
         return True
 
     eventually(clean, within=EMPTIED_SECONDS, what="nothing but profiles is left")
+
+
+def _check_generations(stage: Stage, domain: str, partition: int) -> None:
+    """Of a segment's bits only those are left that are live."""
+    store = stage.real.store
+    live = {f"{one.id}.{one.live}".encode() for one in segments_of(store, domain)}
+    key = keys.segment_generations(domain, partition)
+    found = set(store.node_of(key).hkeys(key))
+    bits = {
+        name.rpartition(b":")[2] for name in store.node_of(key).scan_iter(match=f"{keys.partition_tag(domain, partition)}segment-members:*")
+    }
+    assert found | bits <= live, f"generations that nobody reads in partition {partition} of {domain}: {(found | bits) - live}"

@@ -97,14 +97,14 @@ def shop_job_of(stage: Stage, registration: Registration) -> ShopJob:
     return found
 
 
-def applied_rows(stage: Stage, registration: Registration, state: str) -> tuple[tuple[Row, ...], int]:
-    """The rows of an upload that must have taken effect, and how many lines were rejected since they are none. Where it was stopped, those of the batches
-    that were applied; what is no row is not counted there."""
+def applied_rows(stage: Stage, registration: Registration, state: str) -> tuple[list[tuple[int, Row]], list[int]]:
+    """The rows of an upload that must have taken effect, each with its line, and the lines that were rejected since they are none. Where it was stopped,
+    those of the batches that were applied; what is no row is not counted there."""
     job = shop_job_of(stage, registration)
     if state == "COMPLETE":
         return job.rows(), job.broken
-    lines = json.loads(noted_lines(stage.directory, registration.domain, registration.import_seq).read_text())
-    return job.rows(set(lines)), 0
+    lines = set(json.loads(noted_lines(stage.directory, registration.domain, registration.import_seq).read_text()))
+    return [(line, row) for line, row in job.rows() if line in lines], []
 
 
 def keep(ends: Ends, imported: Iterable[bytes], expires: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -18,9 +19,10 @@ from tests.faults.check import check_keys, check_profiles
 from tests.faults.check_jobs import check_jobs
 from tests.faults.check_ticks import check_ticks
 from tests.faults.check_versions import check_versions
-from tests.faults.flow import BROKEN, TURN_SECONDS, FlowOptions
+from tests.faults.flow import AGAIN, TURN_SECONDS, FlowOptions
 from tests.faults.jobs import LOOK, UPLOAD
 from tests.faults.nursery import Process
+from tests.faults.rounds import KILLED
 from tests.faults.schedule import AFTER_THE_END, Fault, Kind
 from tests.faults.shop_exports import OUT, bucket_of, export_goals
 from tests.faults.shop_files import shop_domain, shop_with_households
@@ -42,6 +44,10 @@ STUCK_SECONDS = 40.0
 LEASE_SECONDS = 2
 STALLED_SECONDS = 3.0
 LOOK_SECONDS = 0.03
+NOT_FORESEEN = re.compile(r"^Traceback \(most recent call last\):|^  File \"", re.MULTILINE)
+"""In what a process writes: an error that none of its own words describes."""
+COULD_NOT_START = re.compile(r"ERROR +\| headrace\.worker - [A-Z_]+: [^\n]*\n?\Z")
+"""The last word of a worker that looked at Redis' settings, and could not, or found them wrong: once it works it only pauses, whatever comes."""
 ROWS = [outcome.value for outcome in Outcome]
 
 
@@ -203,6 +209,12 @@ class Run:
             check_members(self.stage.real.store, self.stage.domain, self.stage.real.profiles(self.stage.domain))
 
     def _check(self) -> None:
+        for log in sorted(self.stage.directory.glob("*.log")):
+            said = log.read_text(errors="replace")
+            if found := NOT_FORESEEN.search(said):
+                raise ScheduleFailedError(
+                    f"{log.name} has what nobody foresaw:\n{said[max(0, found.start() - 500) : found.start() + 2_500]}"
+                )
         addresses = check_profiles(self.stage)
         self.note(check_jobs(self.stage, self.uploading.clients))
         self.note(check_ticks(self.stage.directory, self._shaken, TURN_SECONDS))
@@ -274,6 +286,8 @@ class Run:
             do()
         for place, worker in enumerate(self.workers):
             if place not in self._resting and not worker.running:
+                if worker.poll() != KILLED and not COULD_NOT_START.search(_tail(worker)):
+                    raise ScheduleFailedError(f"worker {place} ended with {worker.poll()}, and says:\n{_tail(worker)}")
                 self.note(f"worker {place} ended with {worker.poll()}; started again")
                 self.restart_worker(place, after=0.2)
         self._look_after_flows()
@@ -293,8 +307,8 @@ class Run:
             if code == 0:
                 self.ended_flows += flow.task != LOOK
                 self.note(f"the flow of {flow.task} has ended well")
-            elif code == BROKEN:
-                raise ScheduleFailedError(f"the flow of {flow.task} says:\n{_tail(flow.process)}")
+            elif code not in (AGAIN, KILLED):
+                raise ScheduleFailedError(f"the flow of {flow.task} ended with {code}, and says:\n{_tail(flow.process)}")
             elif flow.task.startswith((UPLOAD, LOOK)):
                 self.note(f"the flow of {flow.task} ended with {code}; the job is looked after")
             else:

@@ -82,7 +82,8 @@ class Schedule:
     `ticks`: place of a file → how its import is started, where its connection's schedule does it; the others are started once.
     `segments`: the domain has some from the start. `exports`: and a connection that exports them, to who consented to one of `exports_for` (none: all).
     `terse`: workers commit and tell each other little at a time (tests/faults/terse_worker.py).
-    `republication` forbidden: what was published once, whole, is never published again, so the topic and Redis alone must be enough.
+    `republication` is forbidden wherever no topic is wiped: what was published once, whole, is never published again, so the topic and Redis alone must
+    be enough.
     """
 
     seed: int
@@ -167,8 +168,8 @@ IMPORTS_AT_ONCE = 0.3
 
 WITH_SEGMENTS, WITH_A_CHANGE_OF_SEGMENTS, WITH_TICKS = 0.5, 0.4, 0.4
 """Shares of the schedules."""
-TERSELY = 0.4
-"""Share of the schedules."""
+TERSELY, PUBLISHED_TWICE = 0.4, 0.1
+"""Shares of the schedules."""
 WITH_EXPORTS, EXPORTS_FOR_SOME = 0.8, 0.3
 """Shares of the schedules that have segments from the start."""
 WITH_JOBS, WITH_ACCOUNTS, EXPIRED_AT_LAST = 0.35, 0.5, 0.4
@@ -182,12 +183,14 @@ def draw(seed: int) -> Schedule:
     of_jobs = random.Random(f"jobs of {seed}")
     of_segments, of_exports = random.Random(f"segments of {seed}"), random.Random(f"exports of {seed}")
     cluster = rnd.random() < 0.15
-    republication: Literal["forbidden", "free"] = "free" if rnd.random() < 0.3 else "forbidden"
+    with_a_wipe = rnd.random() < 0.3
     files = draw_files(rnd)
     partitions, workers = rnd.choice((2, 3, 4, 4, 6, 8)), rnd.choice((2, 2, 3))
     batch_rows, fsync = rnd.choice((10, 20, 40)), rnd.random() < 0.1
     waves = _waves(rnd, files)
-    faults = _with_segments(of_segments, _faults(rnd, IN_A_CLUSTER if cluster else FREELY if republication == "free" else WEIGHTS))
+    faults = _with_segments(of_segments, _faults(rnd, IN_A_CLUSTER if cluster else FREELY if with_a_wipe else WEIGHTS))
+    if random.Random(f"twice {seed}").random() < PUBLISHED_TWICE and all(fault.kind is not Kind.PUBLISH_TWICE for fault in faults):
+        faults = (Fault(Kind.PUBLISH_TWICE, 0.0, 0.0), *faults)
     segments = of_segments.random() < WITH_SEGMENTS
     exports = of_exports.random() < WITH_EXPORTS and segments
     ticks = _ticks(random.Random(f"ticks of {seed}"), len(files))
@@ -204,7 +207,7 @@ def draw(seed: int) -> Schedule:
         batch_rows=batch_rows,
         fsync="everysec" if fsync else "always",
         cluster=cluster,
-        republication=republication,
+        republication="free" if any(fault.kind is Kind.WIPE for fault in faults) else "forbidden",
         files=files,
         waves=waves,
         faults=_with_exports(of_exports, faults) if exports else faults,

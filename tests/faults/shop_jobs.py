@@ -97,13 +97,14 @@ class ShopJob:
         writer.writerows([one[column] for column in COLUMNS] if one is not None else ["J1", "too few"] for one in self.lines)
         return out.getvalue().encode()
 
-    def rows(self, lines: set[int] | None = None) -> tuple[Row, ...]:
-        """Those that are whole; of some lines of the file (its header is line 1), or of all."""
-        return tuple(one for line, one in enumerate(self.lines, 2) if one is not None and (lines is None or line in lines))
+    def rows(self) -> list[tuple[int, Row]]:
+        """Those that are whole, each with its line of the file (its header is line 1)."""
+        return [(line, one) for line, one in enumerate(self.lines, 2) if one is not None]
 
     @property
-    def broken(self) -> int:
-        return self.lines.count(None)
+    def broken(self) -> list[int]:
+        """The lines that are no rows."""
+        return [line for line, one in enumerate(self.lines, 2) if one is None]
 
 
 def api_domain(shop: str) -> str:

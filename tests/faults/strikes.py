@@ -26,6 +26,7 @@ from tests.faults.shop_exports import OUT
 from tests.faults.shop_files import erased_identifier
 from tests.faults.shop_jobs import MOST_DAYS, job_of
 from tests.faults.slots import move_slot
+from tests.faults.ticks import TICK
 from tests.faults.world import RedisNode
 from tests.polling import eventually
 from tests.servers.valkey import cluster_state
@@ -72,7 +73,9 @@ def kill_flow(run: Run, fault: Fault) -> bool:
 
 
 def twin(run: Run, fault: Fault) -> bool:
+    """Of an import, if there is any."""
     running = [flow for flow in run.flows if flow.process.running]
+    running = [flow for flow in running if flow.task.removeprefix(TICK).startswith("c")] or running
     if not running:
         return False
     run.start_flow(running[int(fault.size * len(running))].task)
@@ -210,7 +213,8 @@ def wipe(run: Run, _fault: Fault) -> bool:
     def do() -> None:
         kafka = run.stage.real.settings.kafka
         admin = AdminClient(client_config(kafka))
-        mine = [name for name in admin.list_topics(timeout=20).topics if run.stage.domain in name.split(".")]
+        domains = [one.replace("~", ".") for one in run.stage.domains]
+        mine = [name for name in admin.list_topics(timeout=20).topics if name.endswith(tuple(f".{one}" for one in domains))]
         for deleted in admin.delete_topics(mine, operation_timeout=20).values():
             deleted.result(30)
 

@@ -13,9 +13,11 @@ import redis
 from headrace.errors import HeadraceError
 from profile_store import upload_jobs
 from tests.faults.api_process import ApiOptions, launched
+from tests.faults.flow import AGAIN
 from tests.faults.job_client import JobClient
 from tests.faults.jobs import LOOK, UPLOAD
 from tests.faults.nursery import Process
+from tests.faults.rounds import KILLED
 from tests.faults.shop_jobs import ShopJob
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ class Uploading:
         if not self.going:
             return
         if self._api is not None and not self._api.running and not self._api_waits:
-            self.run.note(f"the API ended with {self._api.poll()}; started again")
+            code = self._api.poll()
+            assert code in (AGAIN, KILLED), f"the API ended with {code}; see {self._api.log}"
+            self.run.note(f"the API ended with {code}; started again")
             self._api_waits = True
             self.run.later(AGAIN_SECONDS, self._start_api)
         for one in launched(self.run.stage.directory):
