@@ -6,7 +6,7 @@ A patch is applied to a copy of the tree, never to the tree. Its head says what 
     Caught by: schedules from 12           ordinary schedules, the first of which has this seed; 50 at most
     Caught by: test tests/contract/test_x.py::test_y      where schedules hardly meet it; `Why:` says why
     Caught by: model NO_FENCE              and the model of the protocol, where it knows the rule
-    Calm: differs                          wrong without any fault too; all others must pass a schedule without faults
+    Calm: differs                          wrong without any fault too (`may differ`: at times); all others must pass a schedule without faults
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from tests.servers.kafka import JARS
 
 PATCHES = ROOT / "tests" / "faults" / "broken"
 MOST_SCHEDULES = 50
-CALM_SEED = 1
+CALM_SEED = 2
+"""One file behind the other: no order is left to chance."""
 _HEAD = re.compile(r"^(Breaks|Caught by|Why|Calm): +(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """`seed`: the first schedule's; None: schedules hardly meet it, tests and model do. `wrong_when_calm`: no fault is needed."""
+    """`seed`: the first schedule's; None: schedules hardly meet it, tests and model do. `wrong_when_calm`: no fault is needed; None: at times."""
 
     path: Path
     breaks: str
@@ -41,7 +42,7 @@ class Variant:
     tests: tuple[str, ...]
     model: tuple[str, ...]
     why: str
-    wrong_when_calm: bool
+    wrong_when_calm: bool | None
 
     @property
     def name(self) -> str:
@@ -62,7 +63,7 @@ def read_variant(path: Path) -> Variant:
         tuple(caught["test"]),
         tuple(caught["model"]),
         " ".join(said.get("Why", [])),
-        said.get("Calm") == ["differs"],
+        None if said.get("Calm") == ["may differ"] else said.get("Calm") == ["differs"],
     )
 
 
@@ -138,6 +139,8 @@ def problems_of(variant: Variant) -> list[str]:
 
 def _calm(variant: Variant, tree: Path) -> list[str]:
     """Without faults a broken variant does what it should: so it is the faults that catch it."""
+    if variant.wrong_when_calm is None:
+        return []
     code, said = run_in(tree, "tests.faults", "--calm", "--schedules", "1", "--seed", str(CALM_SEED))
     if (code == 0) == variant.wrong_when_calm:
         return [f"a schedule without faults {'passes' if code == 0 else 'fails'}\n{said[-2_000:]}"]

@@ -85,7 +85,7 @@ WITH_A_REPLAY = ("replay_source", "register_replay", "take_rejects", "give_back_
 TIMES: dict[str, tuple[int, ...]] = {
     "takeover": (2,),
     "read_profiles": (4,),
-    "commit": (4,),
+    "commit": (2, 5, 9, 14),
     "confirm": (2,),
     "outbox_publish": (5,),
     "publish": (1, 9),

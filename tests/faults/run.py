@@ -169,7 +169,9 @@ class Run:
             self._pending = [
                 fault if fault.at >= AFTER_THE_END else Fault(fault.kind, AFTER_THE_END, fault.size) for fault in self._pending
             ]
-            self._pending = [fault for fault in self._pending if fault.kind not in (Kind.KILL_FLOW, Kind.TWIN)]
+            for fault in [one for one in self._pending if one.kind in (Kind.KILL_FLOW, Kind.TWIN)]:
+                self.note(f"there is none any more: {fault}")
+                self._pending.remove(fault)
             self._over = True
             self._until(
                 lambda: (
