@@ -5,17 +5,20 @@ lies behind what they acknowledged. So `barrier` makes a tiny write of its own o
 whose reply came before the call, whichever connection, thread or process made it.
 
 Unless the server was started again between those replies and the call, without its last second: then the barrier is one of another life.
-`read_durable` reads and waits on one connection, which lives in one life of the server: what it gives is there to stay.
+`read_durable` reads and waits on one connection, which lives in one life of the server: what it gives is there to stay. redis-py makes a connection anew
+between two commands, without a word, where a cluster's map is read again by another thread, or where a server tells that it moves; then WAITAOF would be
+of a connection that wrote nothing, and answer at once. So the connection gets a name first, which only itself has at the end.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from headrace.errors import TransientError
 from profile_store import keys
-from profile_store.store import Store
+from profile_store.store import Store, text
 
 _WAIT_MS = 5_000
 T = TypeVar("T")
@@ -46,9 +49,14 @@ def read_durable(store: Store, mark: str, read: Callable[[Any], T]) -> T:
         # A connection of its own: WAITAOF is about the connection that wrote.
         connection: Any = node.client()  # type: ignore[no-untyped-call]
         try:
+            if store.settings.durability != "waitaof":
+                return read(connection)
+            name = f"headrace-{secrets.token_hex(8)}"
+            connection.client_setname(name)
             found = read(connection)
-            if store.settings.durability == "waitaof":
-                _wait(connection, mark, store.settings.replicas)
+            _wait(connection, mark, store.settings.replicas)
+            if text(connection.client_getname()) != name:
+                raise TransientError("The connection to Redis was made anew while a write was waited for.", code="NOT_DURABLE")
         finally:
             connection.close()
     return found

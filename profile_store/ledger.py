@@ -40,6 +40,13 @@ def read_ledger(store: Store, domain: str, connection: str, goal: str) -> dict[s
     return {text(name): LedgerEntry(**json.loads(text(value))) for name, value in found.items()}
 
 
+def read_entry(store: Store, domain: str, connection: str, goal: str, file: tuple[str, str]) -> LedgerEntry | None:
+    """Of one file: (bucket, key)."""
+    with translated("reading the ledger"):
+        found = store.client.hget(keys.ledger(domain, connection, goal), field_of(*file))
+    return None if found is None else LedgerEntry(**json.loads(text(found)))
+
+
 def drop_ledger(store: Store, domain: str, connection: str, goal: str) -> None:
     with translated("dropping a ledger"):
         store.client.delete(keys.ledger(domain, connection, goal))

@@ -13,7 +13,7 @@ from headrace.errors import TransientError
 from headrace.failpoints import step
 from profile_store import keys
 from profile_store.each_partition import ask_each_durable
-from profile_store.read_addresses import mget_addresses
+from profile_store.read_addresses import mget_addresses, mget_addresses_and_field
 from profile_store.seen import SeenProfiles, Span
 from profile_store.segment_bits import BitmapChange, SegmentBits
 from profile_store.store import Store, text
@@ -219,6 +219,22 @@ def read_packed(store: Store, domain: str, partition: int, packed: bytes) -> lis
     """The same for addresses that lie one behind the other."""
     with store.on_node_of(keys.meta(domain, partition), "reading profiles") as node:
         return mget_addresses(node, keys.address_prefix(domain, partition), packed)
+
+
+def read_of(store: Store, state: PartitionState, addresses: Iterable[bytes]) -> list[bytes | None] | None:
+    """What lies at the addresses of a partition, in order, as of the very commit whose token `state` has; None where the partition is another one.
+
+    It may be so for a moment: a commit of ours whose reply was lost is there, and Redis may lose it yet. What is read then must not be merged, since the
+    token may be ours again by the time it is committed. On one connection, as nothing comes back in one life of a server.
+    """
+    packed = b"".join(addresses)
+    if not packed:
+        return []
+    domain, partition = state.domain, state.partition
+    key = keys.meta(domain, partition)
+    with store.on_node_of(key, "reading profiles") as node:
+        found, token = mget_addresses_and_field(node, keys.address_prefix(domain, partition), packed, key, "token")
+    return found if text(token) == state.token else None
 
 
 def read_identifiers(store: Store, domain: str, partition: int, first: int, end: int) -> bytes:

@@ -18,6 +18,27 @@ def mget_addresses(node: redis.Redis, prefix: bytes, packed: bytes) -> list[byte
     return next(mget_each(node, prefix, [packed])) if packed else []
 
 
+def mget_addresses_and_field(
+    node: redis.Redis, prefix: bytes, packed: bytes, key: str, field: str
+) -> tuple[list[bytes | None], bytes | None]:
+    """What lies at some addresses, at least one, and behind that the `field` of the hash `key` of the same node: both on one connection, so that both are of
+    one life of the server.
+    """
+    pool = node.connection_pool
+    connection, asked = pool.get_connection(), 2
+    try:
+        connection.send_packed_command([_command(prefix, packed), *connection.pack_command("HGET", key, field)])  # type: ignore[no-untyped-call]
+        found: Any = connection.read_response()
+        asked -= 1
+        value: Any = connection.read_response()
+        asked -= 1
+    finally:
+        if asked:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+        pool.release(connection)
+    return list(found), value
+
+
 def mget_each(node: redis.Redis, prefix: bytes, batches: Iterable[bytes]) -> Generator[list[bytes | None]]:
     """`mget_addresses` for one batch after the other, none of them empty. Redis reads the next one while the caller is busy with what it was given."""
     pool, rest = node.connection_pool, iter(batches)

@@ -32,11 +32,14 @@ class SchemaMovedError(TransientError):
     code = "SCHEMA_MOVED"
 
 
-def register(store: Store, registration: Registration, identity: str, behind: int | None = None) -> tuple[int, bool]:
+def register(
+    store: Store, registration: Registration, identity: str, behind: int | None = None, judged: int | None = None
+) -> tuple[int, bool]:
     """The import's number, and whether it is new. Durable before it returns. `behind`: the last number that may have been given by then; None: any.
+    `judged`: the file's last import by the ledger when it was found to be wanted, 0 for none; None: nobody judged.
 
-    The same work keeps its number while it is open, and when it is complete and still the file's last import: whoever scanned before that
-    gets the number of an import that is over. Raises SchemaMovedError, TransientError.
+    The same work keeps its number while it is open, and when it is over since it was judged, or complete, and still the file's last import: whoever
+    judged before that gets the number of an import that is over. Raises SchemaMovedError, TransientError.
     """
     # Of a replay the store knows each reject that was replayed: its file needs no ledger.
     domain, source = registration.domain, registration.source if registration.replay is None else None
@@ -60,11 +63,13 @@ def register(store: Store, registration: Registration, identity: str, behind: in
             "" if source is None else source.identity,
             registration.configuration,
             "" if behind is None else behind,
+            "" if judged is None else judged,
         ],
     )
     if text(reply[0] if isinstance(reply[0], bytes) else "") == "SCHEMA":
         raise SchemaMovedError(
-            f"The schema of domain {domain} changed while something was planned on it.", hint="An import is planned again; repeat `apply`."
+            f"Domain {domain} moved on while something was planned on it: its schema, or the last import of the file.",
+            hint="An import is planned again; repeat `apply`.",
         )
     import_seq, fresh = int(reply[0]), bool(reply[1])
     stored = read_durable(store, keys.mark(domain), lambda node: node.get(keys.registration(domain, import_seq)))

@@ -10,14 +10,14 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from headrace.connections import Connection
 from headrace.failpoints import step
 from object_store.versions import ObjectVersion
-from profile_store import registry, sequence
+from profile_store import ledger, registry, sequence
 from profile_store.registration import Registration
 from profile_store.sequence import SchemaMovedError
 from streaming.importing.announce import refuse_lost_imports
 from streaming.importing.context import ImportContext
 from streaming.importing.pinned_copy import pin_source
 from streaming.importing.plan import AnyImportGoal, domain_of, plan_of
-from streaming.importing.scan import identity_of, source_of
+from streaming.importing.scan import WANTED, identity_of, judge, source_of
 from streaming.split import SPLITTER_FORMAT
 
 again_where_the_schema_moves = retry(retry=retry_if_exception_type(SchemaMovedError), stop=stop_after_attempt(5), reraise=True)
@@ -30,15 +30,21 @@ def register_import(
 ) -> Registration:
     """Register one file version under the goal's present configuration; the same work, while it is open, keeps its number.
 
-    In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12). Raises TransientError.
+    In a bucket without versions the object is copied first, unless the goal says `pin: never` (SPEC I12). Where another run has imported it since it was
+    scanned, or failed at it, that import is given: it is over. Raises TransientError.
     """
     objects = context.objects_of(connection.name)
-    current = objects.head(version.bucket, version.key)
-    source = source_of(current)
     name = domain_of(goal)
     refuse_lost_imports(context, name)
+    # First the ledger, then the object: it may be another one by the time the ledger has moved on, and what is there now is judged again.
+    last = ledger.read_entry(context.store, name, connection.name, goal.id, (version.bucket, version.key))
+    current = objects.head(version.bucket, version.key)
+    source = source_of(current)
     domain = registry.get_domain(context.store, name)
     configuration = identity_of(connection, goal, domain)
+    status, _ = judge(goal, last, source.identity, configuration)
+    if last is not None and status not in WANTED:
+        return sequence.load_needed(context.store, name, last.import_seq)
     if goal.pin == "auto":
         pinned = pin_source(
             context, name, connection.name, current, work_identity(connection.name, goal.id, source.identity, configuration)
@@ -59,15 +65,16 @@ def register_import(
         splitter=SPLITTER_FORMAT,
     )
     with step("register"):
-        return numbered(context, asked)
+        return numbered(context, asked, judged=0 if last is None else last.import_seq)
 
 
-def numbered(context: ImportContext, asked: Registration, behind: int | None = None) -> Registration:
-    """What is on record for this work: as it was asked for, with its number, or as it was registered before. `behind`: as `sequence.register` has it.
+def numbered(context: ImportContext, asked: Registration, behind: int | None = None, judged: int | None = None) -> Registration:
+    """What is on record for this work: as it was asked for, with its number, or as it was registered before. `behind`, `judged`: as `sequence.register` has
+    them.
 
     Raises SchemaMovedError, TransientError.
     """
-    import_seq, fresh = sequence.register(context.store, asked, identity_of_registration(asked), behind)
+    import_seq, fresh = sequence.register(context.store, asked, identity_of_registration(asked), behind, judged)
     if fresh:
         return replace(asked, import_seq=import_seq)
     found = sequence.load_needed(context.store, asked.domain, import_seq)

@@ -19,6 +19,8 @@ from streaming.importing.context import ImportContext
 from streaming.importing.plan import AnyImportGoal, domain_of, judged_objectives
 
 FileStatus = Literal["new", "changed", "imported", "failed", "damaged", "skipped"]
+WANTED = ("new", "changed", "failed")
+"""What a run imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class ScannedFile:
 
     @property
     def wanted(self) -> bool:
-        return self.status in ("new", "changed", "failed")
+        return self.status in WANTED
 
 
 def scan_goal(context: ImportContext, connection: Connection, goal: AnyImportGoal) -> list[ScannedFile]:
@@ -47,7 +49,7 @@ def scan_goal(context: ImportContext, connection: Connection, goal: AnyImportGoa
         version = listed if entry is None else _present(objects, listed)
         if version is None:
             continue
-        status, reason = _judge(goal, entry, source_of(version).identity, configuration)
+        status, reason = judge(goal, entry, source_of(version).identity, configuration)
         found.append(ScannedFile(version, status, reason))
     return found
 
@@ -76,7 +78,8 @@ def _damaged(entry: LedgerEntry) -> bool:
     return entry.rows > 0 and entry.reason.partition(":")[0] in ("TRUNCATED", "CORRUPT")
 
 
-def _judge(goal: AnyImportGoal, entry: LedgerEntry | None, file: str, configuration: str) -> tuple[FileStatus, str]:
+def judge(goal: AnyImportGoal, entry: LedgerEntry | None, file: str, configuration: str) -> tuple[FileStatus, str]:
+    """What is to be done about a file of that identity, whose last import `entry` tells; and why, in words."""
     if entry is None:
         return "new", "not imported before"
     if entry.state == "FAILED" and entry.file == file and entry.configuration == configuration and _damaged(entry):

@@ -52,6 +52,10 @@ class Result:
     outbox: tuple[OutboxEntry, ...] = ()
 
 
+class _MovedError(Exception):
+    """What lies in the partition is of another commit than the one we know."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ways:
     """How rows are merged, and the segments that the partition keeps, if it keeps any."""
@@ -89,12 +93,19 @@ def apply_messages(store: Store, plans: Plans, state: PartitionState, told: Sequ
 
     Raises TransientError (try again later), UnsupportedFormatError (a newer release has to), MalformedMessageError.
     """
-    return _apply(store, plans, state, [*told, *(() if batch is None else (batch,))], merge_group)
+    return _unless_moved(store, plans, state, [*told, *(() if batch is None else (batch,))], merge_group)
 
 
 def reject_messages(store: Store, plans: Plans, state: PartitionState, told: Sequence[bytes], batch: bytes | None) -> Result:
     """As `apply_messages`, for messages whose rows can't be merged: they are rejected, and the fence passes them."""
-    return _apply(store, plans, state, [*told, *(() if batch is None else (batch,))], reject_group)
+    return _unless_moved(store, plans, state, [*told, *(() if batch is None else (batch,))], reject_group)
+
+
+def _unless_moved(store: Store, plans: Plans, state: PartitionState, values: list[bytes], merge: Merge) -> Result:
+    try:
+        return _apply(store, plans, state, values, merge)
+    except _MovedError:
+        return Result(Verdict.LOST, state)
 
 
 def _apply(store: Store, plans: Plans, state: PartitionState, values: list[bytes], merge: Merge) -> Result:
@@ -199,7 +210,10 @@ def _merge(
 
     def read(wanted: list[bytes]) -> list[bytes | None]:
         with step("read_profiles"):
-            return partitions.read_profiles(store, state.domain, state.partition, wanted)
+            found = partitions.read_of(store, state, wanted)
+        if found is None:
+            raise _MovedError
+        return found
 
     if chosen.expiry is not None:
         identifiers = partitions.read_identifiers(store, state.domain, state.partition, chosen.expiry.first, chosen.expiry.end)

@@ -13,7 +13,7 @@ import redis
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TerminalError, TransientError
 from profile_store import counts, sequence
-from profile_store.durability import barrier, partition_marks
+from profile_store.durability import barrier, partition_marks, read_durable
 from profile_store.partitions import CommitStatus, commit, read_durable_heard, read_durable_tokens
 from tests.contract.profile_stores import (
     DOMAIN,
@@ -156,6 +156,16 @@ def test_a_registration_is_durable_when_it_has_its_number(own_valkey: Callable[[
     assert done is not None
     with pytest.raises(TransientError, match="NOT_DURABLE"):
         sequence.end(store, done, work_of(work))
+
+
+def test_a_wait_on_a_connection_that_was_made_anew_is_no_wait(own_valkey: Callable[[], ValkeyServer]) -> None:
+    """As redis-py makes it between two commands, where another thread has read a cluster's map again: WAITAOF knows of no write of that one."""
+    server = own_valkey()
+    store = store_at(server.url)
+    mark = partition_marks(DOMAIN, [0])[0]
+    with configured(server.url, appendfsync="no"), pytest.raises(TransientError, match="made anew"):
+        read_durable(store, mark, lambda connection: connection.connection.mark_for_reconnect())
+    assert read_durable(store, mark, lambda connection: connection.hget(mark, "mark")) == b"1"
 
 
 # --- which Redis is refused

@@ -10,7 +10,7 @@ import pytest
 
 from deployments.embedded.s3 import S3Server
 from headrace.errors import TransientError, UnsupportedFormatError
-from profile_store import counts, sequence
+from profile_store import counts, keys, sequence
 from profile_store.partitions import PartitionState, take_over
 from profile_store.store import Store
 from streaming import metrics
@@ -192,6 +192,52 @@ def test_a_zombie_is_told_that_it_is_one(stream: Stream, plans: Plans) -> None:
     before = dump(store)
     assert apply_message(store, plans, zombie, messages[0]).verdict is Verdict.LOST
     assert dump(store) == before
+
+
+@pytest.mark.spec("B1", "M12")
+def test_what_redis_may_lose_yet_is_not_merged_with(stream: Stream, plans: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reply of a commit is lost, what it wrote is read when it is tried again, and then Redis comes back without it: with our token."""
+    store, (first, second) = stream.real.store, of_partition(stream, 0)[:2]
+    result = apply_message(store, plans, owned(store, stream), first)
+    kept = partition_of(store, stream)
+    run = Store.run_script
+
+    def without_a_reply(self: Store, name: str, *arguments: Any) -> Any:
+        reply = run(self, name, *arguments)
+        if name == "commit":
+            raise TransientError("the reply is lost", code="REDIS_UNAVAILABLE")
+        return reply
+
+    def behind_a_loss(self: Store, name: str, *arguments: Any) -> Any:
+        if name == "commit":
+            put_back(store, stream, kept)
+        return run(self, name, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "run_script", without_a_reply)
+        with pytest.raises(TransientError):
+            apply_message(store, plans, result.state, second)
+    assert partition_of(store, stream) != kept, "it is there"
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "run_script", behind_a_loss)
+        assert apply_message(store, plans, result.state, second).verdict is Verdict.LOST
+    put_back(store, stream, kept)
+    assert apply_message(store, plans, result.state, second).verdict is Verdict.DONE
+
+
+def partition_of(store: Store, stream: Stream) -> dict[bytes, bytes]:
+    """The keys of partition 0, packed as Redis packs them."""
+    node: Any = store.node_of(keys.meta(stream.domain, 0))
+    found = node.scan_iter(match=f"{keys.partition_tag(stream.domain, 0)}*", count=1000)
+    return {key: node.dump(key) for key in found}
+
+
+def put_back(store: Store, stream: Stream, kept: dict[bytes, bytes]) -> None:
+    node: Any = store.node_of(keys.meta(stream.domain, 0))
+    for key in partition_of(store, stream):
+        node.delete(key)
+    for key, packed in kept.items():
+        node.restore(key, 0, packed)
 
 
 @pytest.mark.spec("B1")

@@ -18,6 +18,9 @@ class Broken(enum.Enum):
     DELETE_ON_PUBLISH = "an outbox entry is deleted when it is published"
     DELETE_UNDURABLE = "an outbox entry is deleted when its receiver has it, on disk or not"
     NO_TOKEN = "a commit does not compare the version token"
+    DIRTY_READ = (
+        "what is merged is read without a look at the token: it may be of a commit whose answer was lost, and which Redis loses yet"
+    )
     COUNTER_TOKEN = "a counter is the version token"
     LAZY_TAKEOVER = "a worker that takes a partition over writes nothing first"
     BLIND_TAKEOVER = "a takeover waits for the disk, and does not look whether its token is on it"

@@ -105,6 +105,9 @@ class Worker:
         if not told and batch is None:
             return
         store: Partition = self.cluster.nodes[place].live
+        if store.token != one.known.token and self.broken is not Broken.DIRTY_READ:
+            self.start_again(place)
+            return
         messages = [*told, *([] if batch is None else [batch])]
         if any(message.seq > one.known.floor + 1 for message in messages):
             one.known = replace(one.known, floor=store.floor, closing=store.closing)
@@ -177,7 +180,8 @@ class Worker:
                 self.owned.pop(place)  # it died before its second call
                 return
             if self.cluster.random.random() < self.cluster.cut:
-                one.prepared = change, expected, has_batch, ahead  # the answer was lost: it is tried again
+                # The answer was lost: it is tried again, as it is or merged anew.
+                one.prepared = (change, expected, has_batch, ahead) if self.cluster.random.random() < 0.5 else None
                 return
             self.committed(one, after, change)
             if has_batch:
