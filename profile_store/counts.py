@@ -101,6 +101,10 @@ def _durable_floors(store: Store, domain: str, partitions: int) -> list[tuple[in
 
 
 def drop_import(store: Store, domain: str, partitions: int, import_seq: int) -> None:
+    """Forget what an import that is over kept in its partitions. Durable before it returns: nobody comes back for it once the import has ended.
+
+    Raises TransientError, also where Redis came back with it: it is repeated.
+    """
     for partition in range(partitions):
         names = [
             keys.meta(domain, partition),
@@ -110,6 +114,13 @@ def drop_import(store: Store, domain: str, partitions: int, import_seq: int) -> 
         ]
         with step("drop_import"):
             store.run_script("drop_import", names, [import_seq])
+
+    def ask(pipe: Any, partition: int) -> None:
+        pipe.exists(keys.tally(domain, partition, import_seq), keys.rejects(domain, partition, import_seq))
+        pipe.hexists(keys.fence(domain, partition), f"import:{import_seq}")
+
+    if any(any(left) for left in ask_each_durable(store, domain, range(partitions), ask).values()):
+        raise write_lost(f"import {import_seq} of domain {domain}")
 
 
 def read_rejects(store: Store, domain: str, partition: int, import_seq: int) -> list[bytes]:

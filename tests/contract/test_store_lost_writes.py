@@ -15,13 +15,13 @@ from headrace.errors import TransientError
 from headrace.segment_set import encode_segments, evolve
 from headrace.settings import KafkaSettings, RedisSettings
 from headrace.upload_jobs import UploadDefinition, UploadField
-from profile_store import counts, expiries, exports, registry, replays, segment_registry, sequence, upload_jobs
+from profile_store import counts, expiries, exports, partitions, registry, replays, segment_registry, sequence, upload_jobs
 from profile_store.generations import begin_generations, read_states
 from profile_store.registration import Registration
 from profile_store.store import Store
 from streaming.worker.applier import Applier
 from streaming.worker.owned import OwnedPartition
-from tests.contract.profile_stores import DOMAIN, PARTITIONS, log_of_commands, registration_of, with_domain, work_of
+from tests.contract.profile_stores import DOMAIN, PARTITIONS, log_of_commands, new_profiles, registration_of, with_domain, work_of
 from tests.contract.test_store_segments import schema_of, segment
 
 Act = Callable[[], object]
@@ -174,12 +174,21 @@ def stopping_an_upload_job(store: Store) -> Act:
     return lambda: upload_jobs.ask_stop(store, DOMAIN, job.id)
 
 
+def dropping_an_import(store: Store) -> Act:
+    registered(store)
+    state, _ = partitions.take_over(store, DOMAIN, 0)
+    partitions.commit(store, state, new_profiles(0, range(3), rejects=b"some"))
+    counts.raise_floors(store, DOMAIN, PARTITIONS, 1)
+    return lambda: counts.drop_import(store, DOMAIN, PARTITIONS, 1)
+
+
 CASES = [
     registering,
     telling_its_result,
     ending,
     closing_rows,
     raising_floors,
+    dropping_an_import,
     taking_over,
     changing_a_connection,
     noting_rejects,
