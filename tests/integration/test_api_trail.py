@@ -96,7 +96,8 @@ def test_a_flood_is_told_and_does_not_fill_it(
     floods = [one.get("times", 1) for one in found if one.get("refused") == "ThrottlingException"]
     assert (len(floods), floods[0], sum(floods)) == (3, 1, refused)
     rest = [one.detail.get("times", 1) for one in told(real, since, who="api:retailer") if "refused" in one.detail]
-    assert (rest[0], sum(rest), len(rest) <= 3) == (1, last, True)
+    passed = 20 - last
+    assert (rest[0], sum(rest), len(rest) <= passed + 2) == (1, last, True)
 
 
 def test_once_a_second_and_only_what_all_have_in_common(real: Pipeline, since: list[AuditEntry]) -> None:

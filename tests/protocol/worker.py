@@ -19,7 +19,8 @@ TOLD_MESSAGES = 6
 
 @dataclass
 class Owned:
-    """A partition as its owner knows it. `known` None: to be taken over; `sure`: our token was seen on disk. `prepared`: a group, merged.
+    """A partition as its owner knows it. `known` None: to be taken over; `sure`: our token was seen on disk. `prepared`: a group, merged, of the messages
+    `taken` from `told`.
 
     `durable` ≤ `last`: numbers of our commits; `tokens`: of those not known to be durable; `offsets`: (commit, offset) that wait for it.
     `lanes`: target → (commit, number, message); `published`: how many of each were sent.
@@ -32,6 +33,7 @@ class Owned:
     next_token: int = 0
     told: deque[Message] = field(default_factory=lambda: deque(maxlen=TOLD_MESSAGES))
     prepared: tuple[Change, int, bool, bool] | None = None
+    taken: list[Message] = field(default_factory=list)
     gap_at: tuple[int, int] | None = None
     last: int = 0
     durable: int = 0
@@ -105,15 +107,14 @@ class Worker:
         if not told and batch is None:
             return
         store: Partition = self.cluster.nodes[place].live
-        if store.token != one.known.token and self.broken is not Broken.DIRTY_READ:
-            self.start_again(place)
-            return
         messages = [*told, *([] if batch is None else [batch])]
         if any(message.seq > one.known.floor + 1 for message in messages):
             one.known = replace(one.known, floor=store.floor, closing=store.closing)
         change, chosen, ahead = self.choose(one, messages)
-        for _ in told:
-            one.told.popleft()
+        if chosen and store.token != one.known.token and self.broken is not Broken.DIRTY_READ:
+            self.start_again(place)
+            return
+        one.taken = [one.told.popleft() for _ in told]
         if chosen:
             # What lies at the addresses is read now, all else is as the owner knows it.
             rows = next((message.body for message in chosen if message.source is None), None)
@@ -181,7 +182,10 @@ class Worker:
                 return
             if self.cluster.random.random() < self.cluster.cut:
                 # The answer was lost: it is tried again, as it is or merged anew.
-                one.prepared = (change, expected, has_batch, ahead) if self.cluster.random.random() < 0.5 else None
+                if self.cluster.random.random() < 0.5:
+                    one.prepared = change, expected, has_batch, ahead
+                else:
+                    one.told.extendleft(reversed(one.taken))
                 return
             self.committed(one, after, change)
             if has_batch:
