@@ -181,11 +181,13 @@ class Store:
     def check_safe(self) -> None:
         """Refuse a Redis that could lose what it acknowledged: evicting keys, or without the log that the durability setting relies on.
 
-        Raises TerminalError saying which server setting to change.
+        Raises TerminalError saying which server setting to change; TransientError while it loads its data: its log is off for so long, whatever is set.
         """
         for node in self.nodes():
             with translated("reading the server's settings"):
                 memory, persistence = node.info("memory"), node.info("persistence")
+            if persistence.get("loading"):
+                raise TransientError(f"Redis loads its data, {_loaded(persistence)} of it so far.", code="REDIS_UNAVAILABLE")
             policy = memory.get("maxmemory_policy")
             if policy != "noeviction":
                 raise TerminalError(
@@ -215,6 +217,10 @@ class Store:
             except ResponseError:
                 return None
         return text(found.get("appendfsync") or found.get(b"appendfsync")) or None
+
+
+def _loaded(persistence: dict[str, Any]) -> str:
+    return f"{float(persistence.get('loading_loaded_perc', 0)):.0f} %"
 
 
 def text(value: bytes | str | None) -> str:

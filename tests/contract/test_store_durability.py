@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 
+from deployments.embedded import valkey
 from deployments.embedded.valkey import ValkeyServer
 from headrace.errors import TerminalError, TransientError
 from profile_store import counts, sequence
@@ -190,6 +191,30 @@ def test_a_redis_that_could_lose_what_it_acknowledged_is_refused(
         with pytest.raises(TerminalError, match=advice) as refused:
             store.check_safe()
         assert refused.value.code == "UNSAFE_REDIS"
+    store.check_safe()
+
+
+def test_a_redis_that_loads_its_data_is_no_unsafe_one(own_valkey: Callable[[], ValkeyServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading, it says that it has no append-only file: whoever starts beside it, as after a power cut, must wait, not give up."""
+    server = own_valkey()
+    store = store_at(server.url)
+    with redis.Redis.from_url(server.url) as client, client.pipeline(transaction=False) as pipe:
+        for number in range(10_000):
+            pipe.set(f"key-{number}", "x")
+        pipe.execute()
+    server.kill()
+    plain = valkey.command
+    monkeypatch.setattr(valkey, "command", lambda options: (*plain(options), "--key-load-delay", "200"))
+    again = threading.Thread(target=own_valkey, daemon=True)
+    again.start()
+
+    def loads() -> bool:
+        with pytest.raises(TransientError, match="REDIS_UNAVAILABLE") as refused:
+            store.check_safe()
+        return "Redis loads its data" in str(refused.value)
+
+    eventually(loads, within=30, what="Redis is asked while it loads")
+    again.join(30)
     store.check_safe()
 
 
