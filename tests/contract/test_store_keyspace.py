@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from deployments.embedded.s3 import S3Server
-from profile_store import keys, runs
+from profile_store import counts, keys, runs
 from profile_store.store import Store
 from tests.corrected import corrected, history, replay
 from tests.pipeline import Pipeline, access_to, pipeline
-from tests.polling import eventually
 from tests.servers.valkey import RedisTarget
 from tests.shop import as_csv, customers, purchases, shop
 
@@ -86,19 +86,20 @@ def test_what_replays_leave_behind_is_the_domains(real: Pipeline, domain_name: s
 
 
 @pytest.mark.spec("P2")
-def test_what_an_import_keeps_while_it_goes_on_is_known_too(real: Pipeline, domain_name: str) -> None:
-    """Counts, rejects, fences, a lease and its place among the open ones: seen in the middle of an import that no worker finishes."""
+def test_what_an_import_keeps_while_it_goes_on_is_known_too(real: Pipeline, domain_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts, rejects, fences, a lease and its place among the open ones: seen where all of it is applied, before any of it is dropped."""
     connection = real.apply(shop(domain_name), customers(domain_name))
     real.put("crm", "in/a.csv", as_csv(purchases(1_000)))
     seen: set[bytes] = set()
+    drop = counts.drop_import
 
-    def look(_progress: object) -> None:
+    def look_first(*import_of: Any) -> None:
         seen.update(walk(real.store))
+        drop(*import_of)
 
-    context = real.context
-    watched = type(context)(context.store, context.kafka, context.objects_of, look)
+    monkeypatch.setattr(counts, "drop_import", look_first)
     with real.workers(domain_name):
-        real.run(connection, watched)
+        real.run(connection)
     expected = {
         keys.tally(domain_name, 0, 1),
         keys.rejects(domain_name, 0, 1),
@@ -106,7 +107,7 @@ def test_what_an_import_keeps_while_it_goes_on_is_known_too(real: Pipeline, doma
         keys.lease(domain_name, 1),
         keys.open_imports(domain_name),
     }
-    eventually(lambda: expected <= {key.decode("utf-8", "replace") for key in seen}, within=1, what=f"{expected} were there")
+    assert expected <= {key.decode("utf-8", "replace") for key in seen}
     assert strangers(seen) == set()
     left = {key.decode("utf-8", "replace") for key in walk(real.store)}
     assert expected & left == set()
