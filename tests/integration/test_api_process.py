@@ -91,7 +91,10 @@ def test_what_is_under_way_comes_to_its_end(real: Pipeline, tmp_path: Path, doma
         connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
         for name, value in request.headers:
             connection.putheader(name, value)
+        connection.putheader("Expect", "100-continue")
         connection.endheaders()
+        # The body is asked for: the request is under way.
+        assert connection.sock.recv(1_000).startswith(b"HTTP/1.1 100 ")
         connection.send(body[:5])
         process.send_signal(signal.SIGTERM)
         eventually(lambda: is_closed(url), within=20, what="nobody is let in any more")

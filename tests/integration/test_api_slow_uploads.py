@@ -77,18 +77,18 @@ def test_who_sends_too_slowly_is_let_go(shop: Shop, size: int, monkeypatch: pyte
     dripping = threading.Thread(target=drip, args=(connection, b"x" * size, 0.05), daemon=True)
     dripping.start()
     assert answer(connection) == (400, "RequestTimeout")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20, "not for as long as somebody sends"
     dripping.join(30)
     assert uploads(shop, job_id) == []
 
 
 def test_who_pauses_and_keeps_the_rate_may_go_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload_put, "PATIENCE_SECONDS", 1)
+    monkeypatch.setattr(upload_put, "PATIENCE_SECONDS", 3)
     job_id = shop.create()
-    connection, clock = begun(shop, job_id, 8 * LEAST_RATE // 5), threading.Event()
-    for _ in range(8):
-        assert not clock.wait(0.15)
-        connection.send(b"x" * (LEAST_RATE // 5))
+    connection, clock = begun(shop, job_id, 6 * LEAST_RATE), threading.Event()
+    for _ in range(6):
+        assert not clock.wait(0.6)
+        connection.send(b"x" * LEAST_RATE)
     assert answer(connection) == (200, "")
 
 
@@ -97,11 +97,11 @@ def test_what_s3_takes_is_not_the_clients(shop: Shop, monkeypatch: pytest.Monkey
     inner, clock = ReceivedUpload.write, threading.Event()
 
     def write(self: ReceivedUpload, data: bytes) -> None:
-        assert not clock.wait(1.5)
+        assert not clock.wait(3.2)
         inner(self, data)
 
     monkeypatch.setattr(ReceivedUpload, "write", write)
-    monkeypatch.setattr(upload_put, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(upload_put, "PATIENCE_SECONDS", 3)
     connection = begun(shop, shop.create(), 2_200_000)
     connection.send(b"x" * 2_200_000)
     assert answer(connection) == (200, "")

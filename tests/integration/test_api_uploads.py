@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -17,10 +18,13 @@ import pytest
 from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 
+from api import upload_put
 from deployments.embedded.broker import BrokerServer
 from deployments.embedded.s3 import S3Server
 from deployments.embedded.valkey import ValkeyServer
 from profile_store import audit, keys, registry, upload_jobs
+from streaming.importing.run_upload import run_upload
+from tests import upload_shop
 from tests.api_client import READER, RETAILER
 from tests.pipeline import access_to, pipeline
 from tests.polling import eventually
@@ -106,13 +110,16 @@ def test_a_put_that_is_not_as_it_must_be_is_forbidden(shop: Shop) -> None:
 
 
 @pytest.mark.spec("U6")
-def test_twice_started_is_one_import_and_a_late_file_is_refused(shop: Shop) -> None:
+def test_twice_started_is_one_import_and_a_late_file_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(upload_shop, "run_upload", lambda *about: go_on.wait(60) and run_upload(*about))
     job_id = uploaded(shop, (HEADER + "".join(f"B{n},Laptop,,,,\n" for n in range(5_000))).encode())
     late = shop.path(job_id)
     shop.start(job_id)
     # By another principal: of one and the same a call that is made again within a second is the same request.
     shop.api.client(RETAILER).start_upload_job(DomainName=shop.domain, JobId=job_id)
     assert put(late["Url"], HEADER.encode(), headers_of(late["ClientToken"]))[0] == 403
+    go_on.set()
     assert shop.ended(job_id)["ResultsSummary"] == {"UpdatedRecords": 0, "CreatedRecords": 5_000, "FailedRecords": 0}
     assert [one.parameters["job_id"] for one in shop.launcher.started].count(job_id) == 2
     for call in (shop.client.start_upload_job, shop.client.stop_upload_job, shop.client.get_upload_job_path):
@@ -152,6 +159,12 @@ def test_an_upload_that_breaks_off_is_none(shop: Shop) -> None:
     for name, value in {**headers_of(path["ClientToken"]), "content-length": "20000000"}.items():
         connection.putheader(name, value)
     connection.endheaders(HEADER.encode() + b"x" * 12_000_000)
+
+    def is_let_in() -> bool:
+        noted = [one for one in audit.read(shop.api.services.store) if one.what == upload_put.OPERATION]
+        return any(one.detail["job"] == job_id for one in noted)
+
+    eventually(is_let_in, within=10, what="it is let in")
     connection.close()
     held = f"_headrace/uploads/{shop.domain}/{job_id}/"
     eventually(lambda: shop.api.services.objects.held(BUCKET, held) == [], within=10, what="nothing is kept")
@@ -257,7 +270,8 @@ def watched(shop: Shop) -> dict[tuple[str, str], float]:
     return {(one.name, " ".join(one.labels.values())): one.value for family in families for one in family.samples}
 
 
-def test_who_watches_sees_jobs_by_status_and_calls_by_operation(shop: Shop) -> None:
+def test_who_watches_sees_jobs_by_status_and_calls_by_operation(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.observed.LOOK_SECONDS", 60)
     store, before = shop.api.services.store, watched(shop)
     shop.create()
     running, done = uploaded(shop, HEADER.encode()), uploaded(shop, f"{HEADER}M1,Laptop,,,,\n".encode())
