@@ -44,7 +44,8 @@ GROUPS = {
         "integration/test_statements*.py",
     ),
     "imports": ("integration/test_*.py",),
-    "rules": ("fundamentals", "unit", "protocol"),
+    "units": ("unit",),
+    "rules": ("fundamentals", "protocol"),
 }
 """Part → which of tests/, in the order in which parts start: what takes long, or waits much, first, what only computes last. A file belongs to the
 first part that has it.
