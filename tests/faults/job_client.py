@@ -94,7 +94,7 @@ class JobClient:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] in (429, 503):
                     return None
                 raise
-            return {"answer": answer}
+            return None if is_cut(answer) else {"answer": answer}
 
         found: dict[str, Any] = self._until(attempt, f"the API answers {operation}")["answer"]
         return found
@@ -138,6 +138,12 @@ class JobClient:
             assert time.monotonic() - begun < PATIENCE_SECONDS, f"for a minute it is not so that {what} (job {self.job.name})"
             self._pause.wait(pause)
         return found
+
+
+def is_cut(answer: dict[str, Any]) -> bool:
+    """Whoever answered was killed between the head and the body: botocore takes that for an empty answer (its `enforce_content_length=False`)."""
+    announced = int(answer["ResponseMetadata"]["HTTPHeaders"].get("content-length", 0))
+    return announced > len("{}") and answer.keys() == {"ResponseMetadata"}
 
 
 def put_file(url: str, data: bytes, headers: dict[str, str], half: Callable[[], None] | None = None) -> int:

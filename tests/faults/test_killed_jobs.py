@@ -22,7 +22,7 @@ from profile_store import sequence, upload_jobs
 from tests.api_client import MASTER_KEY, write_principals
 from tests.faults.api_process import ApiOptions, launched
 from tests.faults.flow import FlowOptions
-from tests.faults.job_client import client_at, put_file
+from tests.faults.job_client import client_at, is_cut, put_file
 from tests.faults.jobs import EXPIRE, LOOK, UPLOAD
 from tests.faults.nursery import Nursery, Process
 from tests.faults.rounds import KILLED, OF_EXPIRIES, OF_JOBS, OF_THE_API, points
@@ -188,7 +188,7 @@ class Calls:
                 found: dict[str, Any] = getattr(client_at(self.url), operation)(**members)
             except BotoCoreError:
                 return None
-            return found
+            return None if is_cut(found) else found
 
         return self._answered(call)
 
