@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from deployments.embedded.processes import free_port
 from object_store.access import S3Access
 from object_store.reader import Patience
 from object_store.store import ObjectStore
@@ -35,8 +36,7 @@ def store_at(url: str) -> ObjectStore:
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
     """moto in its own process, on a free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

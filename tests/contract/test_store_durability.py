@@ -204,7 +204,7 @@ def test_a_redis_that_loads_its_data_is_no_unsafe_one(own_valkey: Callable[[], V
         pipe.execute()
     server.kill()
     plain = valkey.command
-    monkeypatch.setattr(valkey, "command", lambda options: (*plain(options), "--key-load-delay", "200"))
+    monkeypatch.setattr(valkey, "command", lambda options: (*plain(options), "--key-load-delay", "600"))
     again = threading.Thread(target=own_valkey, daemon=True)
     again.start()
 
@@ -214,7 +214,7 @@ def test_a_redis_that_loads_its_data_is_no_unsafe_one(own_valkey: Callable[[], V
         return "Redis loads its data" in str(refused.value)
 
     eventually(loads, within=30, what="Redis is asked while it loads")
-    again.join(30)
+    again.join(90)
     store.check_safe()
 
 

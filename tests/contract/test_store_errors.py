@@ -180,9 +180,10 @@ def partitioned(redis_target: RedisTarget) -> Store:
 
 def test_a_server_that_hangs_is_an_outage_after_the_time_out(own_valkey: Callable[[], ValkeyServer]) -> None:
     server = own_valkey()
-    store = with_partitions(store_at(server.url, timeout_seconds=0.3))
+    with_partitions(store_at(server.url))
+    store = store_at(server.url, timeout_seconds=0.3)
     with redis.Redis.from_url(server.url) as client:
-        client.execute_command("CLIENT", "PAUSE", 2_000, "ALL")
+        client.execute_command("CLIENT", "PAUSE", 60_000, "ALL")
     with pytest.raises(TransientError, match="REDIS_UNAVAILABLE"):
         take_over(store, DOMAIN, 0)
 

@@ -164,7 +164,7 @@ def test_partitions_that_come_back_with_a_full_queue_are_read_on(stream: Stream)
     impatient = seized(stream)
     admin = stream.real.store.client
     stream.publish(stream.batches)
-    admin.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+    admin.execute_command("CLIENT", "PAUSE", 600_000, "WRITE")
     try:
         with impatient.workers(stream.domain) as [first]:
             eventually(lambda: len(first.partitions) == 4 and all(first.partitions.values()), within=60, what="all partitions wait")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from api.launcher import PrefectLauncher
@@ -17,7 +18,7 @@ from deployments.embedded.processes import ChildProcess
 from deployments.embedded.stack import EmbeddedStack, StackOptions, bootstrap_in_a_process
 from deployments.zombies import SILENCE
 from headrace.connections import Connection
-from tests.integration.prefect_api import PrefectApi
+from tests.integration.prefect_api import ANSWER_SECONDS, PrefectApi
 from tests.pipeline import Pipeline, access_to, pipeline
 from tests.servers.prefect_database import put_migrated_database
 
@@ -41,7 +42,8 @@ class PrefectStack:
 
     def start_as_the_api(self, deployment: str, parameters: dict[str, str], key: str) -> str:
         """The flow run's id."""
-        with self._as_client():
+        with self._as_client(), pytest.MonkeyPatch.context() as patient:
+            patient.setattr("api.launcher.PATIENCE_SECONDS", ANSWER_SECONDS)
             return PrefectLauncher().start(deployment, parameters, key)
 
     @contextmanager

@@ -32,8 +32,8 @@ FLAGS = (
 WIDTH, HEIGHT = 1400, 900
 PAGE_SECONDS = 60.0 * BUSY
 """For a page to show what it is to show: two cores are shared with seven servers, and with four other parts of the suite."""
-LOOK_SECONDS = 5.0
-CLICK_SECONDS = 20.0
+LOOK_SECONDS = 5.0 * BUSY
+CLICK_SECONDS = 20.0 * BUSY
 """From a click to what the page sends then."""
 CLICKS = 5
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.command_line import ROOT, CommandLine, clean_environment
+from tests.integration.prefect_api import PrefectApi
 from tests.integration.test_cli_up import is_up, stopped, up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -45,11 +46,23 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     headrace = CommandLine(here)
     with up(headrace, "--json") as running:
         is_up(headrace, running)
+        no_ticks(here)
         yield here
         running.send_signal(signal.SIGINT)
         said = stopped(headrace, running)
     assert said.code == 0
     assert said.document["environment"] == str(here / ".headrace" / "environment")
+
+
+def no_ticks(directory: Path) -> None:
+    """What builds segments every five minutes would now and then build one before a document's own command does."""
+    found = re.search(r"PREFECT_API_URL=['\"]?([^'\"\n]+)", (directory / ".headrace" / "environment").read_text())
+    assert found is not None
+    prefect = PrefectApi(found[1])
+    building = prefect.deployment("materialize-segments/all-domains")
+    for schedule in building["schedules"]:
+        prefect.patch(f"/deployments/{building['id']}/schedules/{schedule['id']}", active=False)
+    assert not any(one["active"] for one in prefect.deployment("materialize-segments/all-domains")["schedules"])
 
 
 def run(directory: Path, script: str, before: str) -> str:
